@@ -1,0 +1,90 @@
+"""siked: distil reasoning from a large language model into a small one, strategy by strategy.
+
+This is the public interface: plugins import from here and from nowhere deeper.
+"""
+
+from siked_core.bank import Bank, Shot, load_bank
+from siked_core.contracts import (
+    Attempt,
+    Dataset,
+    Generator,
+    MixContext,
+    MixingPolicy,
+    Objective,
+    ObjectiveContext,
+    Options,
+    Plugin,
+    Request,
+    Selector,
+    Strategy,
+    StrategyOptions,
+    TrainingExample,
+    TrainingRow,
+    Verifier,
+)
+from siked_core.errors import DataError, ModelError, PluginError, RecipeError, RunError, SandboxError, SikedError
+from siked_core.hookspecs import hookimpl
+from siked_core.records import (
+    Claim,
+    Completion,
+    Equation,
+    Excluded,
+    Loaded,
+    Message,
+    Problem,
+    Prompt,
+    Rationale,
+    Sampling,
+    Status,
+    Step,
+    Unreadable,
+    Verdict,
+    WorkedSolution,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Attempt",
+    "Bank",
+    "Claim",
+    "Completion",
+    "DataError",
+    "Dataset",
+    "Equation",
+    "Excluded",
+    "Generator",
+    "Loaded",
+    "Message",
+    "MixContext",
+    "MixingPolicy",
+    "ModelError",
+    "Objective",
+    "ObjectiveContext",
+    "Options",
+    "Plugin",
+    "PluginError",
+    "Problem",
+    "Prompt",
+    "Rationale",
+    "RecipeError",
+    "Request",
+    "RunError",
+    "Sampling",
+    "SandboxError",
+    "Selector",
+    "Shot",
+    "SikedError",
+    "Status",
+    "Step",
+    "Strategy",
+    "StrategyOptions",
+    "TrainingExample",
+    "TrainingRow",
+    "Unreadable",
+    "Verdict",
+    "Verifier",
+    "WorkedSolution",
+    "hookimpl",
+    "load_bank",
+]

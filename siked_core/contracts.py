@@ -1,0 +1,304 @@
+"""What each kind of plugin must be able to do.
+
+A plugin is a class: it has a `name`, an `Options` model (pydantic; it serialises into the recipe and
+rebuilds the object), and the methods of its kind. The first line of its docstring is what
+`siked plugins list` shows. Nothing at module level may import torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from siked_core.bank import Bank, load_bank
+from siked_core.records import (
+    Claim,
+    Completion,
+    Loaded,
+    Message,
+    Problem,
+    Prompt,
+    Rationale,
+    Sampling,
+    Status,
+    Unreadable,
+    Verdict,
+    WorkedSolution,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Kind = Literal["strategy", "verifier", "mixing_policy", "generator", "dataset", "objective", "selector"]
+
+
+class Options(BaseModel):
+    """Base of every plugin's options: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Plugin(ABC):
+    """Base of every kind."""
+
+    kind: ClassVar[Kind]
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    """Raise it when the same input would give another output: it is part of what keys a stage's result."""
+    options_type: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: Options | Mapping[str, Any] | None = None) -> None:
+        """Validate and keep the options. Cheap: heavy things are made when first used.
+
+        Raises:
+            pydantic.ValidationError: an option is unknown or does not fit.
+        """
+        if not isinstance(options, self.options_type):
+            options = self.options_type.model_validate(dict(options or {}))
+        self.options: Any = options
+
+
+class StrategyOptions(Options):
+    bank: Path | None = Field(None, description="YAML file that replaces the teacher's instruction, template and shots")
+    shots: int = Field(8, ge=0, description="worked examples in the teacher's prompt")
+    instruction: str | None = Field(None, description="replaces the bank's instruction to the teacher")
+
+
+class Strategy(Plugin):
+    """A way of writing a solution down: what to ask the teacher for, and how to read what was written."""
+
+    kind: ClassVar[Kind] = "strategy"
+    verifier: ClassVar[str]
+    """Name of the verifier that judges this strategy's rationales unless the recipe names another."""
+    bank_path: ClassVar[Path]
+    """The bank that comes with the strategy: instruction, template and worked examples."""
+    options_type: ClassVar[type[Options]] = StrategyOptions
+
+    @cached_property
+    def bank(self) -> Bank:
+        """The instruction, template and worked examples in use.
+
+        Raises:
+            DataError: the bank's file is missing or malformed.
+        """
+        bank = load_bank(self.options.bank or self.bank_path)
+        return bank if self.options.instruction is None else bank.with_instruction(self.options.instruction)
+
+    def teacher_prompt(self, problem: Problem) -> Prompt:
+        """What the teacher is asked: the instruction, the worked examples as earlier turns, the question."""
+        messages = [Message("system", self.bank.instruction)] if self.bank.instruction else []
+        for shot in self.bank.shots[: self.options.shots]:
+            messages.append(Message("user", self.bank.template.format(question=shot.question)))
+            messages.append(Message("assistant", shot.completion))
+        messages.append(Message("user", self.bank.template.format(question=problem.question)))
+        return Prompt(tuple(messages))
+
+    def student_question(self, problem: Problem) -> str:
+        """The question as the student sees it under this strategy (a method may append a view suffix)."""
+        return problem.question
+
+    @abstractmethod
+    def parse(self, text: str) -> Rationale | Unreadable:
+        """Read a completion (without the student's tag). Never raises: what cannot be read says why."""
+
+    def demonstrate(self, solution: WorkedSolution) -> str | None:
+        """Write a known solution down under this strategy, or None where it cannot be.
+
+        `parse` must read what this returns. Teachers that cost nothing (`annotations`, `pocket`) use it.
+        """
+        return None
+
+
+class Verifier(Plugin):
+    """Judges rationales, a batch at a time."""
+
+    kind: ClassVar[Kind] = "verifier"
+
+    @abstractmethod
+    def answers(self, rationales: Sequence[Rationale]) -> list[Verdict]:
+        """Find each rationale's own answer, in order: `ANSWERED` with the answer, or why there is none.
+
+        Gold answers are not known here, so they cannot reach a sandbox. A fault of the verifier itself is
+        raised, never returned as a verdict.
+        """
+
+    @abstractmethod
+    def compare(self, answer: str, gold: str) -> Verdict:
+        """`CORRECT` or `WRONG`: is the answer that was found the gold answer?"""
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """Judge each claim against its gold answer, in order."""
+        found = self.answers([claim.rationale for claim in claims])
+        return [
+            self.compare(verdict.answer, claim.problem.answer) if verdict.status is Status.ANSWERED else verdict
+            for verdict, claim in zip(found, claims, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Free processes and files. Called once, also after an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class MixContext:
+    """What a mixing policy may know beside the rows it chooses from."""
+
+    round: int
+    """0 is the warm-up, before the student has written anything."""
+    strategies: tuple[str, ...]
+    attempts: pl.DataFrame
+    """Every verified sample so far, right and wrong: see `siked_core.ledger.COLUMNS`."""
+    seed: int
+
+
+class MixingPolicy(Plugin):
+    """Chooses what the student is trained on next."""
+
+    kind: ClassVar[Kind] = "mixing_policy"
+
+    @abstractmethod
+    def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
+        """Choose rows of `candidates`, and optionally weigh them.
+
+        Args:
+            candidates: verified correct and distinct samples, at most `mixing.keep` per (problem, strategy,
+                source): the teacher's, and the student's of this round. Columns: `siked_core.ledger.COLUMNS`.
+            context: the round, the strategies, and all attempts.
+
+        Returns:
+            The chosen rows. A column `weight` (float, default 1.0) scales a row's loss.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion that is wanted from a generator."""
+
+    problem: Problem
+    strategy: Strategy | None
+    """The strategy that is asked for; None where the student chooses freely."""
+    prompt: Prompt
+    draw: int
+    """0, 1, 2, ...: tells apart the samples of one prompt."""
+    seed: int
+    """Seeds this request's randomness and nothing else's; derived from the sample's key."""
+
+
+class Generator(Plugin):
+    """Answers prompts: a teacher, a student, a server."""
+
+    kind: ClassVar[Kind] = "generator"
+    reads_solution: ClassVar[bool] = False
+    """It writes from `Problem.solution` rather than from the prompt: the solution is then part of a sample's key."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Everything about the generator that can change what it writes (weights, options), as a short text."""
+
+    @property
+    def chunk_size(self) -> int:
+        """How many requests are best handed over at once. A chunk is what a kill can lose."""
+        return 256
+
+    @abstractmethod
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+        """Yield (index of the request, completion) for every request, in any order, as they get ready."""
+
+    def close(self) -> None:
+        """Free the model or the connection. Called once, also after an error."""
+
+
+class Dataset(Plugin):
+    """Problems, by split."""
+
+    kind: ClassVar[Kind] = "dataset"
+
+    @abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """The splits that exist, among "train", "validation" and "test"."""
+
+    @abstractmethod
+    def load(self, split: str, limit: int | None = None) -> Loaded:
+        """Read a split (the first `limit` usable problems of it).
+
+        Raises:
+            DataError: a file is missing or malformed; names file and line.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """A chosen sample, as texts."""
+
+    prompt: Prompt
+    target: str
+    """What the student must write: the tag and the rationale, without the end-of-turn token."""
+    strategy: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """A training row as tokens. The three tuples have one length, T."""
+
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    """-100 where there is no loss."""
+    weights: tuple[float, ...] = ()
+    """Loss weight of each token; empty means 1 everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveContext:
+    """What an objective may use to turn rows into examples."""
+
+    tokenizer: Any
+    """The student's `transformers` tokenizer, its chat template set."""
+    max_length: int
+    epochs: int
+    seed: int
+    tokenize: Any = field(repr=False)
+    """`tokenize(row) -> TrainingExample` with the loss on the whole target and the end-of-turn token."""
+
+
+class Objective(Plugin):
+    """What the loss is taken on."""
+
+    kind: ClassVar[Kind] = "objective"
+
+    @abstractmethod
+    def examples(self, rows: Sequence[TrainingRow], context: ObjectiveContext) -> list[TrainingExample]:
+        """Turn chosen rows into tokens, labels and weights, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One of the ways in which a student answered one question at inference."""
+
+    requested: str | None
+    """The strategy it was told to use, or None where it chose freely."""
+    strategy: str | None
+    """The strategy it used; None where it wrote no known tag."""
+    verdict: Verdict
+    """`ANSWERED` with the answer, or why there is none. Never compared with a gold answer."""
+    logprob: float | None = None
+
+
+class Selector(Plugin):
+    """Chooses the answer at inference."""
+
+    kind: ClassVar[Kind] = "selector"
+
+    @abstractmethod
+    def plan(self, strategies: Sequence[str]) -> tuple[str | None, ...]:
+        """Which attempts to make: a strategy's name forces it, None lets the student choose."""
+
+    @abstractmethod
+    def select(self, attempts: Sequence[Attempt]) -> int:
+        """The index of the attempt whose answer is given."""

@@ -1,0 +1,54 @@
+"""What can go wrong that a user can put right.
+
+Every error here is shown as one line, without a traceback, and ends the command with exit code 2. Its
+message says what was asked for, what is allowed, and what to do. Anything else that is raised is a bug of
+ours and keeps its traceback.
+
+To add one: subclass `SikedError`, name it for what the user did, and write the message where it is raised.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SikedError(Exception):
+    """A mistake or a condition that the user can put right. Exit code 2."""
+
+
+class RecipeError(SikedError):
+    """A recipe, an option or a preset that does not fit."""
+
+
+class DataError(SikedError):
+    """A data set or a file that cannot be read as what it was given for."""
+
+
+class ModelError(SikedError):
+    """A model or tokenizer that cannot be loaded or lacks what training needs."""
+
+
+class PluginError(SikedError):
+    """A plugin that does not exist, is switched off, or could not be loaded."""
+
+
+class RunError(SikedError):
+    """A run directory that cannot be used as asked."""
+
+
+class SandboxError(SikedError):
+    """The cage for untrusted programs cannot be set up on this machine."""
+
+
+class VerifierFault(Exception):
+    """A verifier failed at its own work. Not a verdict, and not a user's mistake: a bug, with its sample."""
+
+
+def unknown(what: str, asked: str, available: Iterable[str]) -> str:
+    """One line for a name that does not exist, with the nearest names and the whole choice."""
+    names = sorted(available)
+    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.6)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    listed = f" Available: {', '.join(names)}." if names else " None is available."
+    return f"Unknown {what} '{asked}'.{hint}{listed}"
