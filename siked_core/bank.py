@@ -1,13 +1,13 @@
 """Prompt banks: a strategy's instruction, template and worked examples, in one YAML file.
 
-    instruction: Solve the problem step by step.
-    template: "Question: {question}"
-    shots:
-      - question: Ann has 2 pens and buys 3 more. How many pens has she?
-        answer: "5"
-        completion: |
-          Ann has 2 + 3 = 5 pens.
-          The answer is 5.
+instruction: Solve the problem step by step.
+template: "Question: {question}"
+shots:
+  - question: Ann has 2 pens and buys 3 more. How many pens has she?
+    answer: "5"
+    completion: |
+      Ann has 2 + 3 = 5 pens.
+      The answer is 5.
 """
 
 from __future__ import annotations

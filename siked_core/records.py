@@ -1,6 +1,6 @@
 """The values that flow from stage to stage: frozen, named, typed.
 
-    Problem -> Prompt -> Completion -> Rationale -> Verdict
+Problem -> Prompt -> Completion -> Rationale -> Verdict
 """
 
 from __future__ import annotations

@@ -1,0 +1,347 @@
+"""Everything that a run is configured by.
+
+A recipe is a preset, changed by a YAML file, changed by `--set key=value` and the command's options, in that
+order. Unknown keys are refused. The resolved recipe is stored with the run and rebuilds it.
+
+The defaults of the classes below are the published settings of SIKeD (arXiv 2410.18574) for Gemma and SmolLM
+students; the presets in `siked_core/presets` hold everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from siked_core.errors import RecipeError, unknown
+from siked_core.validation import explain
+
+POCKET = "pocket"
+"""The name of the embedded world: data set, teacher and student."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class PluginChoice(_Section):
+    """A plugin and its options: `cot`, or `{name: cot, options: {shots: 4}}`."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DataRecipe(_Section):
+    path: Path | None = None
+    """A local file or folder; the default is each data set's own source. Handed to `evaluate` as well."""
+    limit: int | None = Field(None, ge=1)
+    """Use only so many training problems."""
+    validation: int = Field(500, ge=1)
+    """How many problems to hold out of the training split where the data set has no validation split (at most
+    a fifth of it)."""
+    validation_limit: int | None = Field(None, ge=1)
+    """Use only so many validation problems."""
+    test_limit: int | None = Field(None, ge=1)
+    """Use only so many test problems, in every data set that is evaluated."""
+
+
+class SamplingRecipe(_Section):
+    samples: int = Field(10, ge=1)
+    """Samples per question and strategy; per question where the student chooses freely (K in the paper)."""
+    temperature: float = Field(0.7, ge=0)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_tokens: int = Field(512, ge=1)
+    """New tokens per sample."""
+
+
+class TeacherRecipe(SamplingRecipe):
+    generator: PluginChoice = PluginChoice(name=POCKET)
+    samples: int = Field(1, ge=1)
+    """Samples per question and strategy (published: up to 10, the first correct one is kept)."""
+
+
+class RolloutRecipe(SamplingRecipe):
+    mode: Literal["free", "forced", "both"] = "free"
+    """Whether the student writes the strategy's tag itself, is given it, or both."""
+
+
+class LoraRecipe(_Section):
+    r: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+    """"all-linear" is every attention and MLP projection."""
+
+
+class StudentRecipe(_Section):
+    model: str = POCKET
+    """A folder, a hub name, or "pocket"."""
+    generator: PluginChoice = PluginChoice(name="transformers")
+    """What samples from the student; it is given the student's folder as its option `model`."""
+    lora: LoraRecipe | None = LoraRecipe()
+    """None trains every weight."""
+    tag: str = "<{strategy}>\n"
+    """What a target begins with: writing it is choosing the strategy."""
+    instruction: str = (
+        "Choose the strategy that suits the problem best: {strategies}. "
+        "Name it first, then solve the problem with it.\n\n"
+    )
+    """Put before the question, and built into the exported chat template; a file with `@FILE`. Empty: none."""
+    chat_template: str | None = None
+    """Replaces the model's: Jinja text, a file with `@FILE`, or "plain" (a question, then the answer)."""
+    pad_token: str | None = None
+    """For tokenizers without one: an existing token."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights in training and sampling; "auto": float32 on a CPU, the model's own on a GPU."""
+
+    @field_validator("tag")
+    @classmethod
+    def _names_strategy(cls, value: str) -> str:
+        if "{strategy}" not in value:
+            raise ValueError("the tag must contain {strategy}")
+        return value
+
+
+class MixingRecipe(_Section):
+    policy: PluginChoice = PluginChoice(name="adaptive")
+    keep: int = Field(1, ge=1)
+    """Distinct correct rationales kept per (question, strategy, source)."""
+
+
+class TrainingRecipe(_Section):
+    objective: PluginChoice = PluginChoice(name="sft")
+    start: Literal["continue", "restart"] = "continue"
+    """Whether a round trains on from the previous round's student or from the original one."""
+    epochs: float = Field(3, gt=0)
+    warm_up_epochs: float | None = Field(None, gt=0)
+    """Epochs of round 0; None is `epochs`."""
+    batch_size: int = Field(2, ge=1)
+    accumulation: int = Field(4, ge=1)
+    learning_rate: float = Field(2e-4, gt=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warm_up_steps: int = Field(5, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    max_length: int = Field(1024, ge=16)
+    """Tokens of prompt and target; longer rows are left out and counted."""
+    packing: bool = False
+    """Several rows in one sequence. Published, but only worth it with flash attention on a GPU."""
+    checkpoint_steps: int = Field(200, ge=1)
+    """Optimiser steps between checkpoints: what a kill can lose."""
+
+
+class StoppingRecipe(_Section):
+    rounds: int = Field(5, ge=0)
+    """At most so many rounds after the warm-up (published: 3 to 5)."""
+    min_gain: float = 0.5
+    """Stop when validation accuracy has not risen by so many points ..."""
+    patience: int = Field(1, ge=1)
+    """... for so many rounds."""
+
+
+class EvaluationRecipe(_Section):
+    max_tokens: int = Field(512, ge=1)
+    forced: bool = True
+    """Also measure every strategy when it is forced."""
+    selector: PluginChoice = PluginChoice(name="self")
+
+
+class Recipe(_Section):
+    """A whole run."""
+
+    preset: str = POCKET
+    seed: int = Field(1, ge=0)
+    strategies: list[PluginChoice] = Field(
+        default_factory=lambda: [PluginChoice(name=n) for n in ("cot", "pot", "l2m")]
+    )
+    verifiers: dict[str, PluginChoice] = Field(default_factory=dict)
+    """Strategy to verifier, where it is not to be the strategy's own."""
+    dataset: PluginChoice = PluginChoice(name=POCKET)
+    data: DataRecipe = DataRecipe()
+    evaluate: list[PluginChoice] = Field(default_factory=list)
+    """Out-of-domain data sets: their test splits are scored too."""
+    teacher: TeacherRecipe = TeacherRecipe()
+    student: StudentRecipe = StudentRecipe()
+    rollout: RolloutRecipe = RolloutRecipe()
+    mixing: MixingRecipe = MixingRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    stopping: StoppingRecipe = StoppingRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+    baselines: bool = False
+    """Also train one student per single strategy on the teacher's pool."""
+
+    @field_validator("strategies")
+    @classmethod
+    def _some_and_distinct(cls, value: list[PluginChoice]) -> list[PluginChoice]:
+        names = [choice.name for choice in value]
+        if not names:
+            raise ValueError("name at least one strategy")
+        if len(set(names)) < len(names):
+            raise ValueError(f"a strategy is named twice in {', '.join(names)}")
+        return value
+
+    @model_validator(mode="after")
+    def _verifiers_have_strategies(self) -> Recipe:
+        names = {choice.name for choice in self.strategies}
+        for strategy in self.verifiers:
+            if strategy not in names:
+                raise ValueError(
+                    f"verifiers names the strategy '{strategy}', which is not among {', '.join(sorted(names))}"
+                )
+        return self
+
+    @property
+    def strategy_names(self) -> tuple[str, ...]:
+        return tuple(choice.name for choice in self.strategies)
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def preset_names() -> list[str]:
+    folder = files("siked_core").joinpath("presets")
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def preset_text(name: str) -> str:
+    """The YAML of a preset.
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    if name not in preset_names():
+        raise RecipeError(unknown("preset", name, preset_names()))
+    return files("siked_core").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def resolve(
+    path: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+    preset: str | None = None,
+) -> Recipe:
+    """Build a recipe: preset, then file, then `changes` (dotted keys), then `key=value` assignments.
+
+    The preset is the one asked for, or the one that the file names, or "pocket" where the student is the
+    embedded one and "paper" where it is not.
+
+    Raises:
+        RecipeError: a key or value does not fit; one line.
+    """
+    layers: dict[str, Any] = _read(path) if path else {}
+    for key, value in (changes or {}).items():
+        _put(layers, key, value)
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise RecipeError(f"--set takes key=value, e.g. training.epochs=2; got '{assignment}'.")
+        try:
+            _put(layers, key.strip(), yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise RecipeError(f"--set {key}: the value {value!r} is not YAML.") from None
+    student = layers.get("student")
+    model = student.get("model", POCKET) if isinstance(student, Mapping) else POCKET
+    chosen = preset or layers.get("preset") or (POCKET if model == POCKET else "paper")
+    if not isinstance(chosen, str):
+        raise RecipeError(
+            f"The recipe's preset must be a name, not {chosen!r}. Available: {', '.join(preset_names())}."
+        )
+    merged = _merge(yaml.safe_load(preset_text(chosen)) or {}, layers)
+    merged["preset"] = chosen
+    return validate(merged)
+
+
+def validate(content: Mapping[str, Any]) -> Recipe:
+    """A recipe from its plain content.
+
+    Raises:
+        RecipeError: a key or value does not fit; one line.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(explain(error, Recipe, "recipe key")) from None
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """Lines "key: old -> new" for every key whose value differs."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    return [
+        f"{key}: {before.get(key, '(none)')} -> {after.get(key, '(none)')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, "(none)") != after.get(key, "(none)")
+    ]
+
+
+def read_text_option(value: str, what: str) -> str:
+    """The text of an option that may name a file as `@FILE`.
+
+    Raises:
+        RecipeError: the file cannot be read.
+    """
+    if not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"Cannot read the {what} from {value[1:]}: {error}.") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RecipeError(f"Cannot read the recipe {path}: {reason}.") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"The recipe {path} is not YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"The recipe {path} must be a mapping of keys, not a {type(content).__name__}.")
+    return content
+
+
+def _put(layers: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    place = layers
+    for part in parents:
+        inner = place.get(part)
+        if isinstance(inner, str):  # a plugin's short form, about to be given options
+            inner = {"name": inner}
+        place[part] = inner if isinstance(inner, dict) else {}
+        place = place[part]
+    place[last] = value
+
+
+def _merge(base: Any, change: Any) -> Any:
+    """Mappings are merged key by key; a plugin that is named anew drops the old one's options."""
+    if isinstance(base, Mapping) and isinstance(change, str) and "name" in base:
+        return base if base["name"] == change else {"name": change}
+    if isinstance(base, str) and isinstance(change, Mapping) and set(change) == {"options"}:
+        base = {"name": base}
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
+        return change
+    if "name" in base and change.get("name", base["name"]) != base["name"]:
+        return dict(change)
+    return {
+        key: _merge(base.get(key), change[key]) if key in change else base[key]
+        for key in [*base, *(k for k in change if k not in base)]
+    }
+
+
+def _flat(content: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(content, Mapping) and content:
+        return {k: v for key, value in content.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): yaml.safe_dump(content, default_flow_style=True).strip().removesuffix("\n...")}

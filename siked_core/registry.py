@@ -1,0 +1,221 @@
+"""Finds plugins, keeps broken ones apart, resolves names, refuses duplicates.
+
+Entry points are loaded one by one: `PluginManager.load_setuptools_entrypoints` stops at the first that fails.
+What fails is remembered, listed, and raised only when that plugin is asked for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, get_args
+
+import pluggy
+from pydantic import ValidationError
+
+from siked_core import contracts, hookspecs
+from siked_core.contracts import Kind, Plugin
+from siked_core.errors import PluginError, RecipeError, unknown
+from siked_core.validation import explain
+
+HOOKS: dict[str, type[Plugin]] = {
+    "siked_strategies": contracts.Strategy,
+    "siked_verifiers": contracts.Verifier,
+    "siked_mixing_policies": contracts.MixingPolicy,
+    "siked_generators": contracts.Generator,
+    "siked_datasets": contracts.Dataset,
+    "siked_objectives": contracts.Objective,
+    "siked_selectors": contracts.Selector,
+}
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One plugin as found: what it is, where it comes from, and whether it can be used."""
+
+    kind: str
+    """A `Kind`, or "?" where the module that would say so cannot be loaded."""
+    name: str
+    status: Literal["active", "disabled", "failed"]
+    distribution: str
+    version: str
+    entry_point: str
+    summary: str = ""
+    why: str = ""
+    """Why it is disabled or failed."""
+    plugin: type[Plugin] | None = None
+    error: Exception | None = None
+
+
+def plural(kind: str) -> str:
+    return (
+        "mixing policies" if kind == "mixing_policy" else kind.replace("y", "ies") if kind == "strategy" else f"{kind}s"
+    )
+
+
+class Registry:
+    """All plugins, by kind and name."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = tuple(sorted(entries, key=lambda entry: (_order(entry.kind), entry.name, entry.distribution)))
+
+    @classmethod
+    def discover(cls, disabled: Iterable[str] = (), points: Iterable[EntryPoint] | None = None) -> Registry:
+        """Load every entry point of the group `siked`.
+
+        Args:
+            disabled: names that are switched off: of a plugin ("cot"), of a kind and plugin ("verifier:number"),
+                of an entry point, or of a distribution (whose modules are then not even imported).
+            points: instead of the installed entry points (for tests).
+        """
+        switched_off = frozenset(disabled)
+        manager = pluggy.PluginManager(hookspecs.GROUP)
+        manager.add_hookspecs(hookspecs)
+        found: list[Entry] = []
+        for point in entry_points(group=hookspecs.GROUP) if points is None else points:
+            found.extend(_load(manager, point, switched_off))
+        return cls(_refuse_duplicates(found))
+
+    def names(self, kind: Kind) -> list[str]:
+        return [entry.name for entry in self.entries if entry.kind == kind and entry.status == "active"]
+
+    def get(self, kind: Kind, name: str) -> type[Plugin]:
+        """The class of an active plugin.
+
+        Raises:
+            PluginError: there is none of that name; it is disabled; or it failed (chained to the stored error).
+        """
+        for entry in self.entries:
+            if (entry.kind, entry.name) == (kind, name) and entry.plugin is not None and entry.status == "active":
+                return entry.plugin
+        what = kind.replace("_", " ")
+        for entry in self.entries:
+            named = entry.name == name or (entry.kind == "?" and entry.name.endswith(f"-{name}"))
+            if entry.kind in (kind, "?") and named:
+                origin = f"{entry.distribution} {entry.version}".strip()
+                raise PluginError(f"The {what} '{name}' ({origin}) is {entry.status}: {entry.why}") from entry.error
+        raise PluginError(unknown(what, name, self.names(kind)))
+
+    def create(self, kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
+        """Make a plugin from its name and options.
+
+        Raises:
+            PluginError: as `get`.
+            RecipeError: an option is unknown or does not fit.
+        """
+        plugin = self.get(kind, name)
+        try:
+            return plugin(dict(options or {}))
+        except ValidationError as error:
+            what = f"option of the {kind.replace('_', ' ')} '{name}'"
+            raise RecipeError(explain(error, plugin.options_type, what)) from None
+
+    def find(self, name: str, kind: str | None = None) -> list[Entry]:
+        """Every entry of that name, whatever its status."""
+        return [entry for entry in self.entries if entry.name == name and kind in (None, entry.kind)]
+
+
+def _order(kind: str) -> int:
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)  # type: ignore[arg-type]
+
+
+def _load(manager: pluggy.PluginManager, point: EntryPoint, disabled: frozenset[str]) -> list[Entry]:
+    distribution = point.dist.name if point.dist else "unknown"
+    version = point.dist.version if point.dist else ""
+
+    def failed(name: str, why: str, error: Exception | None = None) -> Entry:
+        return Entry("?", name, "failed", distribution, version, point.name, why=why, error=error)
+
+    if disabled & {point.name, distribution}:
+        off = next(iter(disabled & {point.name, distribution}))
+        return [Entry("?", point.name, "disabled", distribution, version, point.name, why=f"switched off by '{off}'")]
+    try:
+        module = point.load()
+        # One module may stand behind two entry points; the name keeps the manager from refusing the second.
+        manager.register(module, name=f"{distribution}:{point.name}")
+    except Exception as error:  # a stranger's module may raise anything; one bad plugin must not stop the rest
+        return [failed(point.name, _describe(error), error)]
+    entries: list[Entry] = []
+    for hook, why in _misspelt(manager, module):
+        entries.append(failed(f"{point.name}.{hook}", why))
+    for hook, base in HOOKS.items():
+        implementation = getattr(module, hook, None)
+        if implementation is None or manager.parse_hookimpl_opts(module, hook) is None:
+            continue
+        try:
+            offered = list(implementation())
+        except Exception as error:
+            entries.append(failed(f"{point.name}.{hook}", _describe(error), error))
+            continue
+        for plugin in offered:
+            problem = _unfit(plugin, base)
+            if problem:
+                entries.append(failed(f"{point.name}.{hook}", problem))
+                continue
+            off = disabled & {plugin.name, f"{plugin.kind}:{plugin.name}"}
+            entries.append(
+                Entry(
+                    kind=plugin.kind,
+                    name=plugin.name,
+                    status="disabled" if off else "active",
+                    distribution=distribution,
+                    version=version,
+                    entry_point=point.name,
+                    summary=(inspect.getdoc(plugin) or "").split("\n", 1)[0],
+                    why=f"switched off by '{next(iter(off))}'" if off else "",
+                    plugin=plugin,
+                )
+            )
+    if not entries:
+        entries.append(failed(point.name, "it has no hook of siked's; see siked_core/hookspecs.py"))
+    return entries
+
+
+def _misspelt(manager: pluggy.PluginManager, module: object) -> Iterable[tuple[str, str]]:
+    """Hooks that nothing will ever call: marked but not known, or known but not marked."""
+    for name in dir(module):
+        marked = manager.parse_hookimpl_opts(module, name) is not None
+        if marked and name not in HOOKS:
+            yield name, unknown("hook", name, HOOKS)
+        elif not marked and name in HOOKS and callable(getattr(module, name)):
+            yield name, f"'{name}' is not marked with @siked_core.hookimpl, so it is never called"
+
+
+def _unfit(plugin: object, base: type[Plugin]) -> str:
+    """Why an offered object is not a plugin of that kind; empty where it is one."""
+    if not (inspect.isclass(plugin) and issubclass(plugin, base)):
+        return f"it returned {plugin!r}, which is not a subclass of siked_core.{base.__name__}"
+    name = getattr(plugin, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return f"{plugin.__qualname__} has the name {name!r}; a name is lower-case letters, digits, '-' and '_'"
+    if inspect.isabstract(plugin):
+        missing = ", ".join(sorted(plugin.__abstractmethods__))
+        return f"{plugin.__qualname__} ('{name}') lacks {missing}"
+    return ""
+
+
+def _refuse_duplicates(entries: list[Entry]) -> list[Entry]:
+    """Two active plugins of one kind and name: neither is used until one of them is switched off."""
+    by_name: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.status == "active":
+            by_name[entry.kind, entry.name].append(entry)
+    result = []
+    for entry in entries:
+        twins = by_name[entry.kind, entry.name]
+        if entry.status == "active" and len(twins) > 1:
+            both = " and ".join(f"{twin.distribution} ({twin.entry_point})" for twin in twins)
+            why = f"the name is offered by {both}; switch one off with SIKED_DISABLE_PLUGINS or --no-plugin"
+            entry = replace(entry, status="failed", why=why)  # noqa: PLW2901
+        result.append(entry)
+    return result
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

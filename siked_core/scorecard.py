@@ -1,0 +1,199 @@
+"""Accuracies with their intervals, and everything that a run reports. Plain values: they become JSON as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from statistics import NormalDist
+from typing import Any
+
+_Z = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """So many right of so many, with a 95 % interval (Wilson 1927)."""
+
+    correct: int
+    total: int
+
+    @property
+    def accuracy(self) -> float:
+        """Between 0 and 1; 0 where nothing was judged."""
+        return self.correct / self.total if self.total else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        if not self.total:
+            return (0.0, 1.0)
+        share, n = self.accuracy, self.total
+        middle = share + _Z**2 / (2 * n)
+        margin = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+        scale = 1 + _Z**2 / n
+        return (max(0.0, (middle - margin) / scale), min(1.0, (middle + margin) / scale))
+
+    def as_dict(self) -> dict[str, Any]:
+        low, high = self.interval
+        return {"correct": self.correct, "total": self.total, "accuracy": self.accuracy, "low": low, "high": high}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Score:
+        return cls(content["correct"], content["total"])
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyScore:
+    """How one strategy fared with one student on one split."""
+
+    strategy: str
+    chosen: Score
+    """Of the questions for which the student itself chose this strategy."""
+    share: float
+    """The share of all questions for which it chose it."""
+    forced: Score | None = None
+    """Of all questions, when it was told to use it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "strategy": self.strategy,
+            "chosen": self.chosen.as_dict(),
+            "share": self.share,
+            "forced": self.forced.as_dict() if self.forced else None,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> StrategyScore:
+        forced = content["forced"]
+        return cls(
+            content["strategy"],
+            Score.from_dict(content["chosen"]),
+            content["share"],
+            Score.from_dict(forced) if forced else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """One student on one split of one data set, greedy, one sample a question."""
+
+    student: str
+    """"round-0", "round-2", "only-cot", ..."""
+    dataset: str
+    split: str
+    score: Score
+    strategies: tuple[StrategyScore, ...]
+    families: Mapping[str, Score] = field(default_factory=dict)
+    untagged: int = 0
+    """Completions that named no known strategy."""
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    """How many verdicts of each status, free choice only."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "student": self.student,
+            "dataset": self.dataset,
+            "split": self.split,
+            "score": self.score.as_dict(),
+            "strategies": [strategy.as_dict() for strategy in self.strategies],
+            "families": {name: score.as_dict() for name, score in self.families.items()},
+            "untagged": self.untagged,
+            "statuses": dict(self.statuses),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Scorecard:
+        return cls(
+            content["student"],
+            content["dataset"],
+            content["split"],
+            Score.from_dict(content["score"]),
+            tuple(StrategyScore.from_dict(item) for item in content["strategies"]),
+            {name: Score.from_dict(item) for name, item in content["families"].items()},
+            content["untagged"],
+            content["statuses"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureSummary:
+    """What a student was trained on."""
+
+    rows: int
+    by_strategy: Mapping[str, int]
+    by_source: Mapping[str, int]
+    alpha: float
+    """The share of the teacher's rows (section 3 of the SIKeD paper)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSummary:
+    """What was sampled, and what became of it."""
+
+    samples: int
+    correct: int
+    statuses: Mapping[str, int]
+    by_strategy: Mapping[str, Mapping[str, int]]
+    """Strategy -> {"samples": n, "correct": n}; samples without a known tag are under "(no tag)"."""
+    prompt_tokens: int
+    completion_tokens: int
+    problems_solved: int
+    """Problems with at least one correct sample."""
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReport:
+    """One round: what was sampled, mixed, trained and measured. Round 0 is the warm-up."""
+
+    round: int
+    student: str
+    pool: PoolSummary
+    """The teacher's pool in round 0, the student's own samples after it."""
+    mixture: MixtureSummary
+    training_tokens: int
+    """Tokens of prompts and targets that went through training, over all epochs of this round."""
+    validation: Scorecard
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Stage to wall-clock seconds."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "round": self.round,
+            "student": self.student,
+            "pool": asdict(self.pool),
+            "mixture": asdict(self.mixture),
+            "training_tokens": self.training_tokens,
+            "validation": self.validation.as_dict(),
+            "seconds": dict(self.seconds),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """Everything that a run found out."""
+
+    run: str
+    """The run's directory."""
+    rounds: tuple[RoundReport, ...]
+    chosen_round: int
+    """The round with the best validation accuracy (the earliest of equals)."""
+    stopped: str
+    """Why it stopped, in one line."""
+    test: tuple[Scorecard, ...]
+    """Scored once, at the end: the chosen round, "combined" (round 0), single-strategy students if asked for."""
+    student: str
+    """Where the chosen student lies."""
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    """Data set and split -> problems left out."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "rounds": [one.as_dict() for one in self.rounds],
+            "chosen_round": self.chosen_round,
+            "stopped": self.stopped,
+            "test": [card.as_dict() for card in self.test],
+            "student": self.student,
+            "excluded": dict(self.excluded),
+        }

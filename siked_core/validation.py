@@ -1,0 +1,53 @@
+"""Turns pydantic's errors into one line that a person can act on."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from siked_core.errors import unknown
+
+
+def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
+    """The first error of a validation, as one line.
+
+    Args:
+        model: what was validated: an unknown key is compared with the keys that exist at its place.
+        what: how to call the thing, e.g. "recipe key" or "option of the strategy 'cot'".
+    """
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if isinstance(part, str) and not part.startswith(("function-", "tagged-"))]
+    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    if first["type"] == "extra_forbidden":
+        owner = _owner(model, path[:-1])
+        prefix = f" in '{'.'.join(path[:-1])}':" if path[:-1] else ""
+        return unknown(f"{what}{prefix}", path[-1], owner.model_fields if owner else ())
+    if first["type"] == "missing":
+        return f"Missing {what} '{where}'."
+    got = first.get("input")
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(got, dict | list | BaseModel) else f", not {got!r}"
+    named = f"{what} '{where}'" if where else what
+    return f"Bad {named}: {message[0].lower()}{message[1:]}{shown}."
+
+
+def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """The model that holds the key at the end of `path`, walking through nested models."""
+    owner: type[BaseModel] | None = model
+    for part in path:
+        field = owner.model_fields.get(part) if owner else None
+        if field is None:
+            continue  # names of union members stand in the path too
+        owner = _nested(field.annotation)
+    return owner
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+        for inner in get_args(candidate):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                return inner
+    return None
