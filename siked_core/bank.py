@@ -69,14 +69,15 @@ def load_bank(path: Path) -> Bank:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"Cannot read the prompt bank {path}: {error.strerror}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise DataError(f"Cannot read the prompt bank {path}: {reason}.") from None
     try:
         parsed = _BankFile.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as error:
-        raise DataError(f"The prompt bank {path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DataError(f"The prompt bank {path} does not fit at {where}: {first['msg']}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date, say
+        raise DataError(f"The prompt bank {path} is not YAML: {' '.join(str(error).split())}") from None
     return Bank(parsed.instruction.strip(), parsed.template, tuple(parsed.shots))

@@ -35,7 +35,7 @@ from siked_core.records import (
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["strategy", "verifier", "mixing_policy", "generator", "dataset", "objective", "selector"]
+Kind = Literal["strategy", "verifier", "mixing_policy", "generator", "dataset", "objective", "selector", "model"]
 
 
 class Options(BaseModel):
@@ -302,3 +302,13 @@ class Selector(Plugin):
     @abstractmethod
     def select(self, attempts: Sequence[Attempt]) -> int:
         """The index of the attempt whose answer is given."""
+
+
+class Model(Plugin):
+    """A student that comes with a package, so that its name can be used where a folder or hub name is."""
+
+    kind: ClassVar[Kind] = "model"
+
+    @abstractmethod
+    def folder(self) -> Path:
+        """Where its files lie (config, weights, tokenizer, chat template): a normal Hugging Face folder."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pluggy
 
-from siked_core.contracts import Dataset, Generator, MixingPolicy, Objective, Selector, Strategy, Verifier
+from siked_core.contracts import Dataset, Generator, MixingPolicy, Model, Objective, Selector, Strategy, Verifier
 
 GROUP = "siked"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -48,3 +48,8 @@ def siked_objectives() -> list[type[Objective]]:  # type: ignore[empty-body]
 @hookspec
 def siked_selectors() -> list[type[Selector]]:  # type: ignore[empty-body]
     """How an answer is chosen at inference."""
+
+
+@hookspec
+def siked_models() -> list[type[Model]]:  # type: ignore[empty-body]
+    """Students that come with a package."""

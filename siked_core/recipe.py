@@ -9,6 +9,8 @@ students; the presets in `siked_core/presets` hold everything else.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +24,10 @@ from siked_core.validation import explain
 
 POCKET = "pocket"
 """The name of the embedded world: data set, teacher and student."""
+
+
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What the parser raises: a `ValueError` is an impossible date, say."""
 
 
 class _Section(BaseModel):
@@ -239,27 +245,17 @@ def resolve(
     Raises:
         RecipeError: a key or value does not fit; one line.
     """
-    layers: dict[str, Any] = _read(path) if path else {}
-    for key, value in (changes or {}).items():
-        _put(layers, key, value)
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.strip():
-            raise RecipeError(f"--set takes key=value, e.g. training.epochs=2; got '{assignment}'.")
-        try:
-            _put(layers, key.strip(), yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise RecipeError(f"--set {key}: the value {value!r} is not YAML.") from None
-    student = layers.get("student")
+    layers = [_read(path) if path else {}, _nested(changes or {}), _nested(_assigned(assignments))]
+    asked = functools.reduce(_merge, layers)
+    student = asked.get("student")
     model = student.get("model", POCKET) if isinstance(student, Mapping) else POCKET
-    chosen = preset or layers.get("preset") or (POCKET if model == POCKET else "paper")
+    chosen = preset or asked.get("preset") or (POCKET if model == POCKET else "paper")
     if not isinstance(chosen, str):
         raise RecipeError(
             f"The recipe's preset must be a name, not {chosen!r}. Available: {', '.join(preset_names())}."
         )
-    merged = _merge(yaml.safe_load(preset_text(chosen)) or {}, layers)
-    merged["preset"] = chosen
-    return validate(merged)
+    merged = functools.reduce(_merge, layers, yaml.safe_load(preset_text(chosen)) or {})
+    return validate({**merged, "preset": chosen})
 
 
 def validate(content: Mapping[str, Any]) -> Recipe:
@@ -298,13 +294,26 @@ def read_text_option(value: str, what: str) -> str:
         raise RecipeError(f"Cannot read the {what} from {value[1:]}: {error}.") from None
 
 
+def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    values = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise RecipeError(f"--set takes key=value, e.g. training.epochs=2; got '{assignment}'.")
+        try:
+            values[key.strip()] = yaml.safe_load(value)
+        except _NOT_YAML:
+            raise RecipeError(f"--set {key}: the value {value!r} is not YAML.") from None
+    return values
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(f"Cannot read the recipe {path}: {reason}.") from None
-    except yaml.YAMLError as error:
+    except _NOT_YAML as error:
         raise RecipeError(f"The recipe {path} is not YAML: {' '.join(str(error).split())}") from None
     if content is None:
         return {}
@@ -313,16 +322,20 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _put(layers: dict[str, Any], dotted: str, value: Any) -> None:
-    *parents, last = dotted.split(".")
-    place = layers
-    for part in parents:
-        inner = place.get(part)
-        if isinstance(inner, str):  # a plugin's short form, about to be given options
-            inner = {"name": inner}
-        place[part] = inner if isinstance(inner, dict) else {}
-        place = place[part]
-    place[last] = value
+def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """One layer from its dotted keys: their order does not matter."""
+    layer: dict[str, Any] = {}
+    for key, value in sorted(dotted.items()):  # a parent before what is inside it
+        *parents, last = key.split(".")
+        place = layer
+        for part in parents:
+            inner = place.get(part)
+            if isinstance(inner, str):  # a plugin's short form, about to be given options
+                inner = {"name": inner}
+            place[part] = dict(inner) if isinstance(inner, Mapping) else {}
+            place = place[part]
+        place[last] = value
+    return layer
 
 
 def _merge(base: Any, change: Any) -> Any:
@@ -344,4 +357,8 @@ def _merge(base: Any, change: Any) -> Any:
 def _flat(content: Any, prefix: str = "") -> dict[str, str]:
     if isinstance(content, Mapping) and content:
         return {k: v for key, value in content.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
-    return {prefix.rstrip("."): yaml.safe_dump(content, default_flow_style=True).strip().removesuffix("\n...")}
+    return {
+        prefix.rstrip("."): yaml.safe_dump(content, default_flow_style=True, width=math.inf)
+        .strip()
+        .removesuffix("\n...")
+    }

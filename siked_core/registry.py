@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 import pluggy
 from pydantic import ValidationError
@@ -30,6 +30,7 @@ HOOKS: dict[str, type[Plugin]] = {
     "siked_datasets": contracts.Dataset,
     "siked_objectives": contracts.Objective,
     "siked_selectors": contracts.Selector,
+    "siked_models": contracts.Model,
 }
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
@@ -50,7 +51,7 @@ class Entry:
     why: str = ""
     """Why it is disabled or failed."""
     plugin: type[Plugin] | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def plural(kind: str) -> str:
@@ -91,16 +92,18 @@ class Registry:
         Raises:
             PluginError: there is none of that name; it is disabled; or it failed (chained to the stored error).
         """
-        for entry in self.entries:
-            if (entry.kind, entry.name) == (kind, name) and entry.plugin is not None and entry.status == "active":
-                return entry.plugin
         what = kind.replace("_", " ")
-        for entry in self.entries:
-            named = entry.name == name or (entry.kind == "?" and entry.name.endswith(f"-{name}"))
-            if entry.kind in (kind, "?") and named:
-                origin = f"{entry.distribution} {entry.version}".strip()
-                raise PluginError(f"The {what} '{name}' ({origin}) is {entry.status}: {entry.why}") from entry.error
-        raise PluginError(unknown(what, name, self.names(kind)))
+        candidates = [(_likeness(entry, kind, name), entry) for entry in self.entries]
+        likeness, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
+        if best is None or not likeness:
+            lost = sum(entry.kind in (kind, "?") and entry.status == "failed" for entry in self.entries)
+            hint = f" ({lost} could not be loaded: see siked plugins list.)" if lost else ""
+            raise PluginError(unknown(what, name, self.names(kind)) + hint)
+        if best.status == "active" and best.plugin is not None:
+            return best.plugin
+        origin = f"{best.distribution} {best.version}".strip()
+        state = "is disabled" if best.status == "disabled" else "cannot be used"
+        raise PluginError(f"The {what} '{name}' ({origin}) {state}: {best.why}") from best.error
 
     def create(self, kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
         """Make a plugin from its name and options.
@@ -113,7 +116,7 @@ class Registry:
         try:
             return plugin(dict(options or {}))
         except ValidationError as error:
-            what = f"option of the {kind.replace('_', ' ')} '{name}'"
+            what = f"option of the {kind.replace('_', ' ')} '{name}':"
             raise RecipeError(explain(error, plugin.options_type, what)) from None
 
     def find(self, name: str, kind: str | None = None) -> list[Entry]:
@@ -122,58 +125,68 @@ class Registry:
 
 
 def _order(kind: str) -> int:
-    return KINDS.index(kind) if kind in KINDS else len(KINDS)  # type: ignore[arg-type]
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
+
+
+def _likeness(entry: Entry, kind: Kind, name: str) -> int:
+    """How well an entry answers to a kind and a name; 0 where it does not.
+
+    A module that could not be loaded never said what it offers: its entry point's name is all there is.
+    """
+    if (entry.kind, entry.name) == (kind, name):
+        return 5 if entry.status == "active" else 4
+    if entry.plugin is not None or entry.kind not in (kind, "?"):
+        return 0
+    point, prefix, dashed = (text.replace("_", "-") for text in (entry.entry_point, kind, name))
+    if point == f"{prefix}-{dashed}":
+        return 3
+    belongs_elsewhere = point.startswith(tuple(f"{other.replace('_', '-')}-" for other in KINDS))
+    return 1 if not belongs_elsewhere and f"-{point}".endswith(f"-{dashed}") else 0
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint, disabled: frozenset[str]) -> list[Entry]:
-    distribution = point.dist.name if point.dist else "unknown"
-    version = point.dist.version if point.dist else ""
-
-    def failed(name: str, why: str, error: Exception | None = None) -> Entry:
-        return Entry("?", name, "failed", distribution, version, point.name, why=why, error=error)
-
-    if disabled & {point.name, distribution}:
-        off = next(iter(disabled & {point.name, distribution}))
-        return [Entry("?", point.name, "disabled", distribution, version, point.name, why=f"switched off by '{off}'")]
+    distribution = (point.dist.name if point.dist else "") or "unknown"
+    version = (point.dist.version if point.dist else "") or ""
+    blank = Entry("?", point.name, "failed", distribution, version, point.name)
+    for switch in sorted(disabled & {point.name, distribution}):
+        return [replace(blank, status="disabled", why=f"switched off by '{switch}'")]
     try:
         module = point.load()
-        # One module may stand behind two entry points; the name keeps the manager from refusing the second.
-        manager.register(module, name=f"{distribution}:{point.name}")
-    except Exception as error:  # a stranger's module may raise anything; one bad plugin must not stop the rest
-        return [failed(point.name, _describe(error), error)]
-    entries: list[Entry] = []
-    for hook, why in _misspelt(manager, module):
-        entries.append(failed(f"{point.name}.{hook}", why))
-    for hook, base in HOOKS.items():
-        implementation = getattr(module, hook, None)
-        if implementation is None or manager.parse_hookimpl_opts(module, hook) is None:
+        if not manager.is_registered(module):  # one module may stand behind two entry points
+            manager.register(module)
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything; the rest must go on
+        return [replace(blank, why=_describe(error), error=error)]
+    entries = [replace(blank, name=f"{point.name}.{hook}", why=why) for hook, why in _misspelt(manager, module)]
+    hooks = [hook for hook in HOOKS if hasattr(module, hook) and manager.parse_hookimpl_opts(module, hook) is not None]
+    if not hooks and not entries:
+        entries = [replace(blank, why="it has no hook of siked's; see siked_core/hookspecs.py")]
+    for hook in hooks:
+        entries.extend(_offers(replace(blank, kind=HOOKS[hook].kind), hook, getattr(module, hook), disabled))
+    return entries
+
+
+def _offers(blank: Entry, hook: str, implementation: Callable[[], object], disabled: frozenset[str]) -> list[Entry]:
+    """What one hook of one module returns, each plugin judged on its own."""
+    nameless = replace(blank, name=f"{blank.name}.{hook}")
+    try:
+        offered = implementation()
+    except (Exception, SystemExit) as error:
+        return [replace(nameless, why=_describe(error), error=error)]
+    if not isinstance(offered, list | tuple):
+        return [replace(nameless, why=f"it returned {offered!r}, which is not a list of classes")]
+    entries = []
+    for plugin in offered:
+        problem = _unfit(plugin, HOOKS[hook])
+        name: Any = getattr(plugin, "name", None)
+        if problem:
+            entries.append(replace(nameless, name=name if _is_name(name) else nameless.name, why=problem))
             continue
-        try:
-            offered = list(implementation())
-        except Exception as error:
-            entries.append(failed(f"{point.name}.{hook}", _describe(error), error))
-            continue
-        for plugin in offered:
-            problem = _unfit(plugin, base)
-            if problem:
-                entries.append(failed(f"{point.name}.{hook}", problem))
-                continue
-            off = disabled & {plugin.name, f"{plugin.kind}:{plugin.name}"}
-            entries.append(
-                Entry(
-                    kind=plugin.kind,
-                    name=plugin.name,
-                    status="disabled" if off else "active",
-                    distribution=distribution,
-                    version=version,
-                    entry_point=point.name,
-                    summary=(inspect.getdoc(plugin) or "").split("\n", 1)[0],
-                    why=f"switched off by '{next(iter(off))}'" if off else "",
-                    plugin=plugin,
-                )
-            )
-    if not entries:
-        entries.append(failed(point.name, "it has no hook of siked's; see siked_core/hookspecs.py"))
+        found = replace(blank, name=name, plugin=plugin, summary=(inspect.getdoc(plugin) or "").split("\n", 1)[0])
+        switches = sorted(disabled & {plugin.name, f"{plugin.kind}:{plugin.name}"})
+        if switches:
+            entries.append(replace(found, status="disabled", why=f"switched off by '{switches[0]}'"))
+        else:
+            entries.append(replace(found, status="active"))
     return entries
 
 
@@ -192,12 +205,18 @@ def _unfit(plugin: object, base: type[Plugin]) -> str:
     if not (inspect.isclass(plugin) and issubclass(plugin, base)):
         return f"it returned {plugin!r}, which is not a subclass of siked_core.{base.__name__}"
     name = getattr(plugin, "name", None)
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _is_name(name):
         return f"{plugin.__qualname__} has the name {name!r}; a name is lower-case letters, digits, '-' and '_'"
+    if plugin.kind != base.kind:
+        return f"{plugin.__qualname__} ('{name}') says that it is a {plugin.kind}, not a {base.kind}"
     if inspect.isabstract(plugin):
         missing = ", ".join(sorted(plugin.__abstractmethods__))
         return f"{plugin.__qualname__} ('{name}') lacks {missing}"
     return ""
+
+
+def _is_name(name: object) -> TypeGuard[str]:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def _refuse_duplicates(entries: list[Entry]) -> list[Entry]:
@@ -217,5 +236,5 @@ def _refuse_duplicates(entries: list[Entry]) -> list[Entry]:
     return result
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

@@ -31,7 +31,10 @@ class Score:
         middle = share + _Z**2 / (2 * n)
         margin = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
         scale = 1 + _Z**2 / n
-        return (max(0.0, (middle - margin) / scale), min(1.0, (middle + margin) / scale))
+        # The ends that are exact stay so: float noise must not put 0 of 20 outside its own interval.
+        low = (middle - margin) / scale if self.correct else 0.0
+        high = (middle + margin) / scale if self.correct < self.total else 1.0
+        return (max(0.0, low), min(1.0, high))
 
     def as_dict(self) -> dict[str, Any]:
         low, high = self.interval

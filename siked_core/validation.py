@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from siked_core.errors import unknown
 
+_MEMBER = re.compile(r"(function-|tagged-|(list|dict|tuple)\[).*|str|int|float|bool")
+"""What pydantic adds to a place to say which member of a union was tried: no key of the user's."""
+
 
 def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
-    """The first error of a validation, as one line.
+    """The most telling error of a validation, as one line.
 
     Args:
         model: what was validated: an unknown key is compared with the keys that exist at its place.
-        what: how to call the thing, e.g. "recipe key" or "option of the strategy 'cot'".
+        what: how to call the thing, e.g. "recipe key" or "option of the strategy 'cot':".
     """
-    first = error.errors()[0]
+    errors = error.errors()  # a misspelt key is often a missing one as well: the misspelling says more
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     path = [part for part in first["loc"] if isinstance(part, str) and not part.startswith(("function-", "tagged-"))]
-    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    where = ".".join(str(part) for part in first["loc"] if not _MEMBER.fullmatch(str(part)))
     if first["type"] == "extra_forbidden":
         owner = _owner(model, path[:-1])
         prefix = f" in '{'.'.join(path[:-1])}':" if path[:-1] else ""
@@ -28,7 +33,7 @@ def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
     got = first.get("input")
     message = first["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(got, dict | list | BaseModel) else f", not {got!r}"
-    named = f"{what} '{where}'" if where else what
+    named = f"{what} '{where}'" if where else what.removesuffix(":")
     return f"Bad {named}: {message[0].lower()}{message[1:]}{shown}."
 
 

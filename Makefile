@@ -1,0 +1,66 @@
+# The same few commands on a laptop as in CI. Nothing is installed outside .venv.
+#
+#   make demo        install siked and distil a student in the embedded world (no network after the installation)
+#   make install     install siked only
+#   make test        install what the tests need, and run them all
+#   make lint        formatting, lint, types
+#   make test-package  build the wheel, install it on its own, and run from it
+#   make clean       remove .venv, build products and caches (never runs/)
+#
+# PYTHON=python3.12      the interpreter that .venv is made with
+# TORCH_INDEX=URL        a package index to take torch from as well, e.g. one with CPU builds (a much smaller download)
+# RUN_ARGS="--rounds 1"  more options for the demo's run
+# PYTEST_ARGS="-k cot"   more options for pytest
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+RUN_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: demo install test lint test-package clean
+
+demo: install
+	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
+
+install: $(VENV)/.installed
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test-package: $(VENV)/.installed-test
+	bash .ci/test-package $(BIN)/python
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a second `make` does nothing until pyproject.toml or constraints.txt changes. Each larger installation
+# includes the smaller ones.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "siked needs Python 3.11 or newer, and \
+	$(PYTHON) is %d.%d: choose one with make PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(SOURCES) | $(VENV)/.made
+	$(INSTALL) -e .
+	touch $@
+
+$(VENV)/.installed-test: $(SOURCES) | $(VENV)/.made
+	$(INSTALL) -e '.[test]'
+	touch $(VENV)/.installed $@
+
+$(VENV)/.installed-dev: $(SOURCES) | $(VENV)/.made
+	$(INSTALL) -e '.[dev]'
+	touch $(VENV)/.installed $(VENV)/.installed-test $@

@@ -1,0 +1,74 @@
+"""Opens an existing run for a command that does one stage of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siked_cli.output import Output
+from siked_cli.switches import open_registry
+
+if TYPE_CHECKING:
+    from siked_core.recipe import Recipe
+    from siked_core.run import Run
+
+
+@contextmanager
+def open_run(
+    name: str,
+    runs: Path,
+    no_plugin: Sequence[str] | None,
+    json: bool,
+    quiet: bool,
+    plain: bool,
+    changes: Mapping[str, str] | None = None,
+) -> Iterator[tuple[Run, Output]]:
+    """The run, locked, and where to write.
+
+    Args:
+        changes: recipe keys (section.key) that have another value this once; the stored recipe stays as it is.
+
+    Raises:
+        RunError: there is no such run, or another process has it open.
+        RecipeError, PluginError: a change does not fit, or a plugin that the run needs cannot be used.
+    """
+    from siked_core.recipe_check import check
+    from siked_core.run import attach
+
+    output = Output(json=json, quiet=quiet, plain=plain)
+    with attach(name, open_registry(no_plugin), output.reporter, runs=runs) as run:
+        if changes:
+            run.recipe = _changed(run.recipe, changes)
+        check(run.recipe, run.registry)
+        yield run, output
+
+
+def known_pools(run: Path) -> list[str]:
+    """ "teacher", "round-1", ... : those that hold samples, in the order in which they were drawn."""
+    return _in_order(path.name for path in (run / "pools").glob("*") if any(path.glob("*.parquet")))
+
+
+def known_students(run: Path) -> list[str]:
+    """ "only-cot", "round-0", "round-1", ...: the latest round is the last."""
+    return _in_order(path.name for path in (run / "students").glob("*") if (path / "config.json").exists())
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    from siked_core.recipe import validate
+
+    content: dict[str, Any] = recipe.model_dump(mode="json")
+    for dotted, value in changes.items():
+        section, key = dotted.split(".", 1)
+        content[section][key] = value
+    return validate(content)
+
+
+def _in_order(names: Iterator[str]) -> list[str]:
+    def key(name: str) -> tuple[int, str]:
+        number = re.fullmatch(r"round-(\d+)", name)
+        return (int(number[1]) if number else -1, name)
+
+    return sorted(names, key=key)

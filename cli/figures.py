@@ -1,0 +1,51 @@
+"""How figures are written."""
+
+from __future__ import annotations
+
+from siked_core.scorecard import Score
+
+NOTHING = "-"
+
+
+def count(number: float) -> str:
+    """12,345"""
+    return f"{number:,.0f}"
+
+
+def percent(part: float, whole: float, digits: int = 1) -> str:
+    """61.0 %, or "-" where there is no whole."""
+    return f"{100 * part / whole:.{digits}f} %" if whole else NOTHING
+
+
+def accuracy(score: Score | None) -> str:
+    """61.0, in percent; "-" where nothing was judged."""
+    return f"{100 * score.accuracy:.1f}" if score and score.total else NOTHING
+
+
+def with_interval(score: Score | None) -> str:
+    """61.0 (56.1 to 65.7), in percent; "-" where nothing was judged."""
+    if not score or not score.total:
+        return NOTHING
+    low, high = score.interval
+    return f"{100 * score.accuracy:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12 s, 3:07, 1:02:03"""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, seconds_left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds_left:02}" if hours else f"{minutes}:{seconds_left:02}"
+
+
+def rate(per_second: float | None) -> str:
+    """120/s, 3.4/s, 12/min; empty where unknown."""
+    if not per_second:
+        return ""
+    if per_second >= 10:
+        return f"{per_second:,.0f}/s"
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{60 * per_second:.1f}/min"

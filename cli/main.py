@@ -1,0 +1,113 @@
+"""The application: every command by name, and what each way of ending means to the shell.
+
+Exit codes: 0 done; 1 a bug of ours (with its traceback); 2 something that the user can put right (one line);
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from siked_cli import distill, evaluate, mix, plugins, recipe, rollout, runs, solve, teach, train, verify
+
+QUIET_LIBRARIES = {
+    # Threads that wait for work must not burn the core that the sandbox's programs need.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+CONTINUABLE = ("distill", "teach", "verify", "mix", "train", "rollout", "evaluate")
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="siked",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from siked_core import __version__
+
+        typer.echo(f"siked {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _siked(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Distil reasoning from a large language model into a small one, strategy by strategy.
+
+    Start with `siked distill`: with nothing configured it uses the embedded pocket world, which needs no
+    network, no GPU and no key.
+    """
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
+
+
+app.command("distill", rich_help_panel="A whole run")(distill.command)
+app.command("runs", rich_help_panel="A whole run")(runs.command)
+app.command("solve", rich_help_panel="A whole run")(solve.command)
+app.command("teach", rich_help_panel="One stage of a run")(teach.command)
+app.command("verify", rich_help_panel="One stage of a run")(verify.command)
+app.command("mix", rich_help_panel="One stage of a run")(mix.command)
+app.command("train", rich_help_panel="One stage of a run")(train.command)
+app.command("rollout", rich_help_panel="One stage of a run")(rollout.command)
+app.command("evaluate", rich_help_panel="One stage of a run")(evaluate.command)
+app.add_typer(plugins.app, name="plugins", rich_help_panel="What there is")
+app.add_typer(recipe.app, name="recipe", rich_help_panel="What there is")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. A bug is raised, so that its traceback is shown."""
+    from siked_cli.failures import disk_failure, is_usage_error, print_error, usage_line
+    from siked_core.errors import SikedError
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = app(arguments, prog_name="siked", standalone_mode=False)
+        sys.stdout.flush()
+    except SikedError as error:
+        print_error(str(error))
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:  # `siked plugins list | head -1`
+        _abandon_stdout()
+        return 1
+    except Exception as error:
+        if is_usage_error(error):
+            line = usage_line(error)
+            if line:
+                print_error(line)
+            return 2
+        told = disk_failure(error)
+        if told is None:
+            raise
+        print_error(told)
+        return 2
+    if code == INTERRUPTED:
+        again = f" To continue where it stopped: siked {shlex.join(arguments)}" if _continuable(arguments) else ""
+        print_error(f"Interrupted.{again}", label="")
+    return code if isinstance(code, int) else 0
+
+
+def _continuable(arguments: Sequence[str]) -> bool:
+    return bool(arguments) and arguments[0] in CONTINUABLE
+
+
+def _abandon_stdout() -> None:
+    """Nobody reads any more: keep the interpreter from failing again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

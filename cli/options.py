@@ -1,0 +1,36 @@
+"""The options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name under --runs, or its directory.")]
+Round = Annotated[int, typer.Option("--round", min=0, help="Which round; 0 is the warm-up.")]
+Runs = Annotated[Path, typer.Option("--runs", envvar="SIKED_RUNS", help="Where runs are kept.", rich_help_panel="Run")]
+NoPlugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--no-plugin",
+        metavar="NAME",
+        help="Switch a plugin off: its name, kind:name, its entry point or its distribution. Repeatable; "
+        "SIKED_DISABLE_PLUGINS holds a comma-separated list of more.",
+        rich_help_panel="Run",
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Write the result as one JSON document to stdout.", rich_help_panel="Output"),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show the result and nothing else.", rich_help_panel="Output")
+]
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain", help="Plain lines instead of the live view, as where there is no terminal.", rich_help_panel="Output"
+    ),
+]
+DEFAULT_RUNS = Path("runs")

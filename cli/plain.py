@@ -1,0 +1,82 @@
+"""Progress as plain lines: for logs, pipes and terminals that cannot move the cursor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from siked_cli import figures
+from siked_core.reporting import Progress
+
+PERIOD_S = 5.0
+
+
+class PlainReporter:
+    """A line when a stage starts, one when it ends, and at most one every five seconds between."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Progress]:
+        started = self._clock()
+        self._say(f"{name}: {figures.count(total)} {unit}")
+        progress = _PlainProgress(name, total, unit, self._say, self._clock)
+        try:
+            yield progress
+        except BaseException:
+            self._say(f"{name}: stopped after {figures.count(progress.done)} of {figures.count(total)} {unit}")
+            raise
+        summary = f": {progress.summary}" if progress.summary else ""
+        self._say(f"{name}: done in {figures.duration(self._clock() - started)}{summary}")
+
+    def note(self, text: str) -> None:
+        self._say(text)
+
+    def warn(self, text: str) -> None:
+        self._say(f"Warning: {text}")
+
+    def _say(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+
+class _PlainProgress:
+    def __init__(
+        self, name: str, total: int, unit: str, say: Callable[[str], None], clock: Callable[[], float]
+    ) -> None:
+        self.done = 0
+        self.summary = ""
+        self._name, self._total, self._unit = name, total, unit
+        self._say, self._clock = say, clock
+        self._text = ""
+        self._spoke = clock()
+        self._first: tuple[float, int] | None = None
+
+    def advance(self, amount: int = 1) -> None:
+        self.done += amount
+        now = self._clock()
+        if self._first is None:  # what an earlier process had done arrives at once and is no measure of speed
+            self._first = (now, self.done)
+        if now - self._spoke >= PERIOD_S:
+            self._spoke = now
+            self._say(self._line(now))
+
+    def describe(self, text: str) -> None:
+        self._text = text
+
+    def finish(self, summary: str) -> None:
+        self.summary = summary
+
+    def _line(self, now: float) -> str:
+        parts = [f"{figures.count(self.done)} of {figures.count(self._total)} {self._unit}"]
+        began, before = self._first or (now, self.done)
+        if now > began and self.done > before:
+            speed = (self.done - before) / (now - began)
+            left = max(0, self._total - self.done) / speed
+            parts += [figures.rate(speed), f"{figures.duration(left)} left"]
+        if self._text:
+            parts.append(self._text)
+        return f"{self._name}: {', '.join(parts)}"

@@ -1,0 +1,75 @@
+"""`siked plugins list` and `siked plugins show`: what can be named in a recipe, and where it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from siked_cli.options import Json, NoPlugin
+from siked_cli.output import Output
+from siked_cli.switches import open_registry
+
+if TYPE_CHECKING:
+    from siked_core.registry import Entry
+
+app = typer.Typer(no_args_is_help=True, help="Show the plugins: strategies, verifiers, teachers, data sets, ...")
+KindOption = Annotated[
+    str | None, typer.Option("--kind", metavar="KIND", help="Only this kind, e.g. strategy or mixing_policy.")
+]
+
+
+@app.command("list")
+def list_plugins(kind: KindOption = None, no_plugin: NoPlugin = None, json: Json = False) -> None:
+    """List every plugin that is installed, those that are switched off or broken included."""
+    from siked_cli.plugin_cards import entry_dict, plugin_table
+
+    _check_kind(kind)
+    registry = open_registry(no_plugin)
+    entries = [entry for entry in registry.entries if kind is None or entry.kind == kind or _may_be(entry, kind)]
+    output = Output(json=json)
+    output.document([entry_dict(entry) for entry in entries])
+    output.show(plugin_table(entries))
+
+
+@app.command("show")
+def show_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin's name; several kinds may share it.")],
+    kind: KindOption = None,
+    no_plugin: NoPlugin = None,
+    json: Json = False,
+) -> None:
+    """Show what a plugin does, its options with their defaults, and where its source is."""
+    from siked_cli.plugin_cards import card, card_dict
+    from siked_core.errors import PluginError, unknown
+
+    _check_kind(kind)
+    registry = open_registry(no_plugin)
+    entries = registry.find(name, kind) or [
+        entry
+        for entry in registry.entries
+        if (entry.entry_point == name or entry.name.endswith(f"-{name}"))
+        and entry.status != "active"
+        and (kind is None or entry.kind in (kind, "?"))
+    ]
+    if not entries:
+        what = kind.replace("_", " ") if kind else "plugin"
+        available = {entry.name for entry in registry.entries if kind is None or entry.kind == kind}
+        raise PluginError(unknown(what, name, available))
+    output = Output(json=json)
+    output.document([card_dict(entry) for entry in entries])
+    for entry in entries:
+        output.show(card(entry))
+
+
+def _check_kind(kind: str | None) -> None:
+    from siked_core.errors import PluginError, unknown
+    from siked_core.registry import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise PluginError(unknown("kind of plugin", kind, KINDS))
+
+
+def _may_be(entry: Entry, kind: str) -> bool:
+    """A module that could not be loaded does not say its kind; its entry point's name usually does."""
+    return entry.kind == "?" and entry.entry_point.startswith(f"{kind.replace('_', '-')}-")

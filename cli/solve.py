@@ -1,0 +1,55 @@
+"""`siked solve`: ask a trained student."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
+from siked_cli.output import Output
+from siked_cli.switches import open_registry
+
+
+def command(
+    student: Annotated[
+        str, typer.Argument(metavar="RUN|MODEL", help="A run (its chosen student), or a student's folder.")
+    ],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help='The question, or "-" to read it from stdin.')],
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", metavar="NAME", help="The strategy to use. By default the student chooses."),
+    ] = None,
+    runs: Runs = DEFAULT_RUNS,
+    no_plugin: NoPlugin = None,
+    json: Json = False,
+) -> None:
+    """Solve a question: show the strategy that the student chose, its rationale, and the executed answer."""
+    from siked_core.errors import DataError
+    from siked_core.solve import solve
+
+    text = (sys.stdin.read() if question == "-" else question).strip()
+    if not text:
+        raise DataError("The question is empty.")
+    folder = _folder(student, runs)
+    solution = solve(folder, [text], open_registry(no_plugin), strategy=strategy)[0]
+    output = Output(json=json)
+    output.document(asdict(solution))
+    if not output.json:
+        from siked_cli.summaries import solution_lines
+
+        output.show(*solution_lines(solution))
+
+
+def _folder(name: str, runs: Path) -> Path:
+    from siked_core.errors import RunError, unknown
+    from siked_core.run import locate
+
+    for folder in (Path(name), locate(name, runs)):
+        if folder.is_dir():
+            return folder
+    known = sorted(path.parent.name for path in runs.glob("*/manifest.json"))
+    raise RunError(f"{unknown('run', name, known)} Or give the folder of a student.")

@@ -1,0 +1,200 @@
+"""The tables at the end of a run. They fit 100 columns; the JSON document holds every interval and count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from siked_cli import figures
+from siked_cli.summaries import failure_text
+from siked_core.scorecard import RoundReport, RunReport, Scorecard, StrategyScore
+
+STRATEGIES_PER_TABLE = 4
+COLUMNS_PER_TABLE = 4
+CHOSEN = "bold green"
+
+
+def report_tables(report: RunReport) -> list[RenderableType]:
+    """Everything that a run found: accuracies, strategies, samples, other data sets, and what to do next."""
+    home = report.rounds[0].validation.dataset if report.rounds else ""
+    inside = [card for card in report.test if card.dataset == home]
+    outside = [card for card in report.test if card.dataset != home]
+    validation = [one.validation for one in report.rounds]
+    chosen = {one.student for one in report.rounds if one.round == report.chosen_round}
+    parts: list[RenderableType] = [
+        _title(f"Accuracy on {home}", "in %, with 95 % interval"),
+        _accuracies(report, inside, chosen),
+        *_strategies("Strategies on validation", validation, chosen),
+        *_strategies("Strategies on test", inside, chosen),
+        _title("Samples and mixtures", "what each round's student was trained on"),
+        _rounds(report.rounds, chosen),
+        *_failures(report.rounds),
+    ]
+    if outside:
+        parts += [_title("Other data sets", "test accuracy in %, with 95 % interval"), *_outside(outside, chosen)]
+    return [*parts, Text(), *_ending(report)]
+
+
+def scorecard_tables(card: Scorecard) -> list[RenderableType]:
+    """One student on one split."""
+    rows = [
+        Text.assemble(
+            (f"{card.student}", "bold"),
+            f" on {card.dataset} ({card.split}): {figures.with_interval(card.score)} % of "
+            f"{figures.count(card.score.total)} questions",
+        )
+    ]
+    statuses = ", ".join(
+        f"{status.replace('_', ' ')} {figures.count(number)}" for status, number in card.statuses.items() if number
+    )
+    return [*rows, *([Text(f"verdicts: {statuses}")] if statuses else []), *_strategies("Strategies", [card], set())]
+
+
+def _title(text: str, small: str = "") -> Text:
+    return Text.assemble("\n", (text, "bold"), (f"  {small}" if small else "", "dim"))
+
+
+def _table(*columns: str) -> Table:
+    """The first column is text, the others are figures."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    return table
+
+
+def _name(student: str, chosen: Iterable[str]) -> Text:
+    return Text(f"{student} *", style=CHOSEN) if student in chosen else Text(student)
+
+
+def _accuracies(report: RunReport, inside: Sequence[Scorecard], chosen: set[str]) -> Table:
+    tested = {card.student: card for card in inside}
+    table = _table("student", "validation", "n", "test", "n", "teacher's share α", "training tokens")
+    for one in report.rounds:
+        card = tested.pop(one.student, None)
+        table.add_row(
+            _name(one.student, chosen),
+            figures.with_interval(one.validation.score),
+            figures.count(one.validation.score.total),
+            figures.with_interval(card.score if card else None),
+            figures.count(card.score.total) if card else figures.NOTHING,
+            f"{one.mixture.alpha:.2f}" if one.mixture.rows else figures.NOTHING,
+            figures.count(one.training_tokens),
+        )
+    if tested and report.rounds:
+        table.add_section()
+    for card in tested.values():
+        blank = figures.NOTHING
+        table.add_row(
+            card.student, blank, blank, figures.with_interval(card.score), figures.count(card.score.total), blank, blank
+        )
+    return table
+
+
+def _strategies(title: str, cards: Sequence[Scorecard], chosen: set[str]) -> list[RenderableType]:
+    """Each strategy's share of the questions, and its accuracy when chosen and when forced."""
+    names = list(dict.fromkeys(score.strategy for card in cards for score in card.strategies))
+    if not names:
+        return []
+    forced = any(score.forced is not None for card in cards for score in card.strategies)
+    small = "share of questions, accuracy where chosen freely" + (", accuracy if forced" if forced else "") + ", in %"
+    parts: list[RenderableType] = [_title(title, small)]
+    for first in range(0, len(names), STRATEGIES_PER_TABLE):
+        some = names[first : first + STRATEGIES_PER_TABLE]
+        last = first + STRATEGIES_PER_TABLE >= len(names)
+        # One column a strategy, its figures set by hand: Rich cannot put one heading over several columns.
+        figures_heading = _cell("share", "free", "forced" if forced else "")
+        headings = [f"{name:^{len(figures_heading)}}\n{figures_heading}" for name in some]
+        table = _table("\nstudent", *headings, *(["no\ntag"] if last else []))
+        for card in cards:
+            by_name = {score.strategy: score for score in card.strategies}
+            cells = [_strategy_cell(by_name.get(name), forced, card.score.total) for name in some]
+            untagged = [_share(card.untagged, card.score.total)] if last else []
+            table.add_row(_name(card.student, chosen), *cells, *untagged)
+        parts.append(table)
+    return parts
+
+
+def _strategy_cell(score: StrategyScore | None, forced: bool, total: int) -> str:
+    share = f"{100 * score.share:.0f}" if score and total else figures.NOTHING
+    if_forced = figures.accuracy(score.forced if score else None) if forced else ""
+    return _cell(share, figures.accuracy(score.chosen if score else None), if_forced)
+
+
+def _cell(share: str, free: str, forced: str) -> str:
+    return f"{share:>5} {free:>5}" + (f" {forced:>6}" if forced else "")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f}" if whole else figures.NOTHING
+
+
+def _rounds(rounds: Sequence[RoundReport], chosen: set[str]) -> Table:
+    table = _table("student", "sampled from", "samples", "correct", "problems solved", "rows", "teacher", "own", "time")
+    for one in rounds:
+        pool, mixture = one.pool, one.mixture
+        table.add_row(
+            _name(one.student, chosen),
+            "teacher" if one.round == 0 else "student",
+            figures.count(pool.samples),
+            figures.percent(pool.correct, pool.samples),
+            f"{figures.count(pool.problems_solved)} of {figures.count(pool.problems)}",
+            figures.count(mixture.rows),
+            figures.count(mixture.by_source.get("teacher", 0)),
+            figures.count(mixture.by_source.get("student", 0)),
+            figures.duration(sum(one.seconds.values())) if one.seconds else figures.NOTHING,
+        )
+    return table
+
+
+def _failures(rounds: Sequence[RoundReport]) -> list[Text]:
+    """What became of the samples that were not correct. They are never silently dropped."""
+    lines = [(one.student, failure_text(one.pool)) for one in rounds]
+    return [Text(f"not correct, {student}: {text}", style="dim") for student, text in lines if text]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    students: list[str]
+    datasets: list[tuple[str, str]]
+    cards: dict[tuple[str, str, str], Scorecard]
+
+
+def _outside(cards: Sequence[Scorecard], chosen: set[str]) -> list[Table]:
+    grid = _Grid(
+        list(dict.fromkeys(card.student for card in cards)),
+        list(dict.fromkeys((card.dataset, card.split) for card in cards)),
+        {(card.student, card.dataset, card.split): card for card in cards},
+    )
+    tables = []
+    for first in range(0, len(grid.datasets), COLUMNS_PER_TABLE):
+        some = grid.datasets[first : first + COLUMNS_PER_TABLE]
+        totals = [max(grid.cards[s, *d].score.total for s in grid.students if (s, *d) in grid.cards) for d in some]
+        table = _table("student", *(f"{name} ({figures.count(n)})" for (name, _), n in zip(some, totals, strict=True)))
+        for student in grid.students:
+            found = [grid.cards.get((student, *dataset)) for dataset in some]
+            table.add_row(
+                _name(student, chosen), *(figures.with_interval(card.score if card else None) for card in found)
+            )
+        tables.append(table)
+    return tables
+
+
+def _ending(report: RunReport) -> list[Text]:
+    combined = [Text("round-0 is the published baseline 'combined': every strategy of the teacher's, no rounds.")]
+    lines = combined if len(report.rounds) > 1 else []
+    lines += [Text(f"Left out of {name}: {figures.count(number)} problems") for name, number in report.excluded.items()]
+    return [
+        *lines,
+        Text.assemble("Stopped: ", report.stopped),
+        Text.assemble(
+            f"* Round {report.chosen_round} is the best on validation. Its student is at ", (report.student, "bold")
+        ),
+        Text.assemble(
+            "Try it: ", (f'siked solve {report.run} "Ann has 12 pens and buys 7 more. How many has she?"', CHOSEN)
+        ),
+    ]

@@ -1,0 +1,200 @@
+"""Any causal language model that `transformers` can load, from a folder or the hub.
+
+It departs from `model.generate` in three ways, for speed and for reproducibility. The prompts of a batch are
+encoded once each, whatever the number of samples. Rows that have ended are dropped from the batch. And every row
+draws from a stream of its own, seeded by its request, by inverting the distribution function at one uniform
+number a token: a sample does not depend on what else happens to be in its batch (but for rounding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+from pydantic import Field
+
+from siked_core import Completion, Generator, Options, Request, Sampling, hookimpl
+from siked_core.models import choose_device, choose_dtype, encode, fingerprint, load_tokenizer, load_weights
+
+
+class TransformersOptions(Options):
+    model: str = Field(description="a model folder or a hub name")
+    batch_size: int = Field(64, ge=1, description="sequences that are written at once")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of the weights; auto: float32 on a CPU, the model's own on a GPU"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    chat_template: str | None = Field(None, description="replaces the tokenizer's chat template (Jinja text)")
+
+
+class TransformersGenerator(Generator):
+    """Any local or hub causal language model, through Hugging Face transformers."""
+
+    name = "transformers"
+    options_type = TransformersOptions
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._loaded: tuple[Any, Any] | None = None
+        self._fingerprint = ""
+
+    @property
+    def fingerprint(self) -> str:
+        if not self._fingerprint:
+            parts = [fingerprint(self.options.model), self.options.dtype, self.options.chat_template or ""]
+            self._fingerprint = ":".join(parts)
+        return self._fingerprint
+
+    @property
+    def chunk_size(self) -> int:
+        return int(self.options.batch_size) * 8
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+        model, tokenizer = self._load()
+        prompts = [encode(tokenizer, request.prompt) for request in requests]
+        # Longest first: neighbours are of like length, so there is little padding, and what does not fit shows early.
+        order = sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), prompts[i], requests[i].draw))
+        size = self.options.batch_size
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            rows = [(prompts[i], requests[i].seed) for i in batch]
+            for place, completion in _write(model, tokenizer, rows, sampling):
+                yield batch[place], completion
+
+    def close(self) -> None:
+        self._loaded = None
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            device = choose_device(self.options.device)
+            tokenizer = load_tokenizer(self.options.model)
+            if self.options.chat_template:
+                tokenizer.chat_template = self.options.chat_template
+            dtype = choose_dtype(self.options.dtype, device, self.options.model)
+            self._loaded = (load_weights(self.options.model, dtype).to(device), tokenizer)
+        return self._loaded
+
+
+def _write(
+    model: Any, tokenizer: Any, rows: list[tuple[list[int], int]], sampling: Sampling
+) -> Iterator[tuple[int, Completion]]:
+    """Write one batch; yield (row, completion) as rows end.
+
+    Args:
+        rows: prompt ids and seed; rows of one prompt stand together.
+    """
+    import numpy as np
+    import torch
+    from transformers import DynamicCache
+
+    device = model.device
+    prompts = [list(ids) for ids, _ in groupby(ids for ids, _ in rows)]
+    copies = [len(list(group)) for _, group in groupby(ids for ids, _ in rows)]
+    longest = max(len(prompt) for prompt in prompts)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    ends = _end_tokens(model, tokenizer)
+    window = getattr(model.config, "max_position_embeddings", None) or longest + sampling.max_tokens
+    limits = [max(1, min(sampling.max_tokens, window - len(prompt))) for prompt, _ in rows]
+    limit = max(limits)
+
+    ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts], device=device)  # (P, L)
+    seen = torch.tensor(
+        [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device
+    )  # (P, L)
+    uniforms = None
+    if sampling.temperature > 0:
+        streams = [np.random.Generator(np.random.Philox(seed)).random(limit, np.float32) for _, seed in rows]
+        uniforms = torch.from_numpy(np.stack(streams)).to(device)  # (B, limit)
+
+    alive = list(range(len(rows)))
+    written: list[list[int]] = [[] for _ in rows]
+    logprobs = [0.0] * len(rows)
+    with torch.inference_mode():
+        cache = DynamicCache(config=model.config)
+        positions = (seen.cumsum(1) - 1).clamp(min=0)
+        out = model(input_ids=ids, attention_mask=seen, position_ids=positions, past_key_values=cache, logits_to_keep=1)
+        spread = torch.repeat_interleave(torch.arange(len(prompts), device=device), torch.tensor(copies, device=device))
+        if len(prompts) < len(rows):
+            cache.batch_select_indices(spread)
+        logits = out.logits[:, -1][spread].float()  # (B, V)
+        seen = seen[spread]  # (B, L)
+        lengths = seen.sum(1)  # (B,)
+        for step in range(limit):
+            chosen, chosen_logprob = _draw(logits, sampling, None if uniforms is None else uniforms[:, step])
+            tokens, values = chosen.tolist(), chosen_logprob.tolist()
+            keep: list[int] = []
+            for place, row in enumerate(alive):
+                logprobs[row] += values[place]
+                ended = tokens[place] in ends
+                if not ended:
+                    written[row].append(tokens[place])
+                stopped = not ended and sampling.stop and _stopped(tokenizer, written[row], sampling.stop)
+                if ended or stopped or step == limits[row] - 1:
+                    finish: Literal["stop", "length"] = "stop" if ended or stopped else "length"
+                    text = _cut(tokenizer.decode(written[row], skip_special_tokens=True), sampling.stop)
+                    count = len(written[row]) + int(ended)
+                    yield row, Completion(text, finish, len(rows[row][0]), count, logprobs[row])
+                else:
+                    keep.append(place)
+            if not keep:
+                return
+            if len(keep) < len(alive):
+                index = torch.tensor(keep, device=device)
+                alive = [alive[place] for place in keep]
+                cache.batch_select_indices(index)
+                chosen, seen, lengths = chosen[index], seen[index], lengths[index]
+                uniforms = None if uniforms is None else uniforms[index]
+            seen = torch.cat([seen, seen.new_ones((len(alive), 1))], dim=1)
+            out = model(
+                input_ids=chosen[:, None],
+                attention_mask=seen,
+                position_ids=lengths[:, None],
+                past_key_values=cache,
+                logits_to_keep=1,
+            )
+            lengths = lengths + 1
+            logits = out.logits[:, -1].float()
+
+
+def _draw(logits: Any, sampling: Sampling, uniform: Any) -> tuple[Any, Any]:
+    """The next token of each row and its log-probability at temperature 1.
+
+    Args:
+        logits: (B, V). uniform: (B,) in [0, 1), or None for greedy.
+    """
+    import torch
+
+    logprobs = torch.log_softmax(logits, dim=-1)
+    precise = torch.float32 if logits.device.type == "mps" else torch.float64  # mps knows no float64
+    if uniform is None:
+        chosen = logits.argmax(dim=-1)
+    else:
+        ordered, tokens = torch.softmax(logits.to(precise) / sampling.temperature, dim=-1).sort(descending=True, dim=-1)
+        total = ordered.cumsum(dim=-1)
+        ordered = ordered.masked_fill(total - ordered >= sampling.top_p, 0.0)  # the smallest set of mass top_p
+        total = ordered.cumsum(dim=-1)
+        place = torch.searchsorted(total, (uniform * total[:, -1])[:, None], right=True)
+        chosen = tokens.gather(1, place.clamp(max=tokens.shape[1] - 1))[:, 0]
+    return chosen, logprobs.gather(1, chosen[:, None])[:, 0]
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    ends = model.generation_config.eos_token_id
+    found = set(ends) if isinstance(ends, list) else {ends}
+    return {token for token in found | {tokenizer.eos_token_id} if token is not None}
+
+
+def _stopped(tokenizer: Any, tokens: list[int], stop: tuple[str, ...]) -> bool:
+    tail = tokenizer.decode(tokens[-24:], skip_special_tokens=True)
+    return any(text in tail for text in stop)
+
+
+def _cut(text: str, stop: tuple[str, ...]) -> str:
+    places = [place for place in (text.find(end) for end in stop) if place >= 0]
+    return text[: min(places)] if places else text
+
+
+@hookimpl
+def siked_generators() -> list[type[Generator]]:
+    return [TransformersGenerator]

@@ -1,0 +1,25 @@
+"""Mixing of everything: D_mix,s = D_self,s ∪ D_llm,s ("all" in SIKeD, arXiv 2410.18574, section 3).
+
+No departure from the paper.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from siked_core import MixContext, MixingPolicy, hookimpl
+
+
+class All(MixingPolicy):
+    """Every correct row, the student's and the teacher's."""
+
+    name = "all"
+
+    def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
+        """All candidates, in their order."""
+        return candidates
+
+
+@hookimpl
+def siked_mixing_policies() -> list[type[MixingPolicy]]:
+    return [All]

@@ -1,0 +1,188 @@
+"""Trains the base student: a small Llama, from random weights, on the corpus of the pocket world.
+
+    python -m siked_plugins.pocket.train_base --out base --tokens 20000000
+
+A plain PyTorch loop: packed documents, AdamW for embeddings and norms and Muon for the matrices (a small model needs
+every step), a linear warm-up and a linear decay. It is seeded; a checkpoint holds everything, so a killed run
+continues where it was and the corpus is never repeated. The learning rate depends on the tokens planned: to train for
+longer, start again or let `--tokens` grow before the decay begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siked_plugins.pocket.corpus import documents
+from siked_plugins.pocket.tokenizer import CONTEXT, train_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+CORPUS_SEED = 20261
+TOKENIZER_DOCUMENTS = 60_000
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m siked_plugins.pocket.train_base", description=__doc__.split("\n")[0])
+    made.add_argument("--out", type=Path, required=True, help="folder of the finished model")
+    made.add_argument("--work", type=Path, help="folder of checkpoint and log (default: OUT.work)")
+    made.add_argument("--tokens", type=int, default=20_000_000, help="tokens to train on, in all")
+    made.add_argument("--seed", type=int, default=1, help="seed of the weights")
+    made.add_argument("--corpus-seed", type=int, default=CORPUS_SEED)
+    made.add_argument("--hidden", type=int, default=128)
+    made.add_argument("--layers", type=int, default=4)
+    made.add_argument("--heads", type=int, default=4)
+    made.add_argument("--intermediate", type=int, default=384)
+    made.add_argument("--sequence", type=int, default=256, help="tokens in a packed sequence")
+    made.add_argument("--batch", type=int, default=16, help="sequences in a step")
+    made.add_argument("--lr", type=float, default=0.01, help="peak learning rate of Muon")
+    made.add_argument("--adam-lr", type=float, default=0.003, help="peak learning rate of AdamW")
+    made.add_argument("--decay", type=float, default=0.4, help="share of the tokens over which the rate falls to zero")
+    made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--every", type=float, default=120.0, help="seconds between checkpoints")
+    return made
+
+
+def packed(tokenizer: Any, corpus_seed: int, start: int, length: int) -> Iterator[tuple[list[int], int]]:
+    """Sequences of `length` + 1 tokens, documents end to end, each with the index of the next document."""
+    buffer: list[int] = []
+    index = start
+    source = documents(corpus_seed, start)
+    while True:
+        texts = list(islice(source, 64))
+        for ids in tokenizer(texts).input_ids:
+            index += 1
+            buffer += [*ids, tokenizer.eos_token_id]
+            while len(buffer) > length:
+                yield buffer[: length + 1], index
+                buffer = buffer[length:]
+
+
+def build(options: argparse.Namespace, tokenizer: Any) -> Any:
+    """A `LlamaForCausalLM` with tied embeddings and random weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(options.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=options.hidden,
+            intermediate_size=options.intermediate,
+            num_hidden_layers=options.layers,
+            num_attention_heads=options.heads,
+            num_key_value_heads=options.heads,
+            max_position_embeddings=CONTEXT,
+            rope_theta=10_000.0,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=True,
+            initializer_range=0.02,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def optimizers(model: Any, options: argparse.Namespace) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for embeddings and norms."""
+    import torch
+
+    from siked_plugins.pocket.muon import Muon
+
+    inside = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
+    chosen = {id(p) for p in inside}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        Muon(inside, lr=options.lr),
+        torch.optim.AdamW(others, lr=options.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def rate(done: int, options: argparse.Namespace) -> float:
+    """The learning rate as a share of its peak: up over 2 %, flat, down over the last `decay`."""
+    progress = done / int(options.tokens)
+    return min(1.0, progress / 0.02 + 0.01, max(0.0, (1 - progress) / float(options.decay)))
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train until the tokens are used up, from the last checkpoint if there is one."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    torch.set_num_threads(options.threads)
+    work = options.work or options.out.with_suffix(".work")
+    work.mkdir(parents=True, exist_ok=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = train_tokenizer(islice(documents(options.corpus_seed), TOKENIZER_DOCUMENTS))
+    model = build(options, tokenizer).to(device)
+    tuned = optimizers(model, options)
+    peaks = [group["lr"] for optimizer in tuned for group in optimizer.param_groups]
+    # Documents that taught the tokenizer are trained on too; they are a small part.
+    state = {"tokens": 0, "step": 0, "document": 0, "seconds": 0.0}
+    log: list[dict[str, float]] = []
+    checkpoint = work / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        model.load_state_dict(saved["model"])
+        for optimizer, values in zip(tuned, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        state, log = saved["state"], saved["log"]
+        print(f"continuing at {state['tokens']} tokens", flush=True)
+
+    def save() -> None:
+        torch.save(
+            {"model": model.state_dict(), "optimizers": [o.state_dict() for o in tuned], "state": state, "log": log},
+            checkpoint.with_suffix(".tmp"),
+        )
+        checkpoint.with_suffix(".tmp").replace(checkpoint)
+
+    model.train()
+    started, last_save, recent = time.monotonic() - state["seconds"], time.monotonic(), []
+    source = packed(tokenizer, options.corpus_seed, int(state["document"]), options.sequence)
+    while state["tokens"] < options.tokens:
+        rows = list(islice(source, options.batch))
+        state["document"] = rows[-1][1]
+        batch = torch.tensor([ids for ids, _ in rows], device=device)  # (B, T + 1)
+        share = rate(int(state["tokens"]), options)
+        for group, peak in zip((g for o in tuned for g in o.param_groups), peaks, strict=True):
+            group["lr"] = peak * share
+        logits = model(batch[:, :-1], use_cache=False).logits  # (B, T, V)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in tuned:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        recent.append(loss.item())
+        state["tokens"] += batch[:, 1:].numel()
+        state["step"] += 1
+        state["seconds"] = time.monotonic() - started
+        if state["step"] % 100 == 0:
+            log.append({"step": state["step"], "tokens": state["tokens"], "loss": round(sum(recent) / len(recent), 4),
+                        "seconds": round(state["seconds"], 1)})  # fmt: skip
+            recent = []
+            print(json.dumps(log[-1]), flush=True)
+        if time.monotonic() - last_save > options.every:
+            save()
+            last_save = time.monotonic()
+    save()
+    model.eval()
+    model.generation_config.do_sample = False
+    model.save_pretrained(options.out)
+    tokenizer.save_pretrained(options.out)
+    settings = {name: value for name, value in vars(options).items() if name not in ("out", "work", "threads", "every")}
+    parameters = sum(p.numel() for p in model.parameters())
+    record = {"settings": settings, "parameters": parameters, "device": device, "final": state, "log": log}
+    (options.out / "training_log.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    train(parser().parse_args())

@@ -1,0 +1,240 @@
+"""The surface of a completion: what models write around a solution, and how it is taken off.
+
+Read by the strategies' parsers, so that the four agree on what a line end, a minus sign, a code fence, the start
+of another turn and a stated answer look like. Nothing here judges an answer.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from siked_core import Rationale, Unreadable
+from siked_core.numbers import final_answer
+
+_SPELLINGS = str.maketrans(
+    {
+        **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "-"),
+        **dict.fromkeys("\u00d7\u2715\u2a2f\u22c5\u00b7\u2219", "*"),
+        **dict.fromkeys("\u00f7\u2215\u2044", "/"),
+        **dict.fromkeys("\uff1d", "="),
+        **dict.fromkeys("\u00a0\u2007\u2009\u202f", " "),
+        "\t": "    ",
+        **dict.fromkeys("\u2018\u2019", "'"),
+        **dict.fromkeys("\u201c\u201d", '"'),
+        **dict.fromkeys("\u0085\u2028\u2029\x0b\x0c\x1c\x1d\x1e", "\n"),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\x00", None),
+    }
+)
+_SPEAKER = r"<\|\w+\|>|</?s>|<(?:end|start)_of_turn>|<eos>|\[/?INST\]|^[ ]*[*#]*[ ]*(?:{})[ ]*\d*[ ]*\**:"
+_PEOPLE = "User|Human|Instruction|Assistant|Problem"
+_TURN = re.compile(_SPEAKER.format(_PEOPLE), re.MULTILINE | re.IGNORECASE)
+_TURN_OR_QUESTION = re.compile(_SPEAKER.format(_PEOPLE + "|Question|Q"), re.MULTILINE | re.IGNORECASE)
+_LABEL = re.compile(
+    r"\s*(?:[*#]*[ ]*(?:Question|Q|Problem)[ ]*\**:[^\n]*(?:\n(?![ ]*[*#]*[ ]*(?:Answer|Solution|A)\b)[^\n]*)*\n)?"
+    r"[ ]*[*#]*[ ]*(?:Answer|Solution|Response|Reasoning|A)[ ]*\**:[ ]*\**",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"^[ ]*(?:```|~~~)[ ]*([\w+-]*)[^\n]*(?:\n|\Z)", re.MULTILINE)
+_STATEMENT = re.compile(
+    r"\s*(?:[A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*\s*(?::\s*\w+\s*)?(?:[-+*/%]|//|\*\*)?=(?!=)"
+    r"|import\s+\w|from\s+[\w.]+\s+import\b|def\s+\w+\s*\(|class\s+\w+|return\b|@\w|[\w.]+\(.*\)\s*(?:#.*)?$"
+    r"|(?:for|while|if|elif|else|with|try|except|finally)\b.*:\s*(?:#.*)?$)"
+)
+_SAYS = re.compile(
+    r"(?:\b(?:so|therefore|thus|hence|finally)\b[,:]?\s+)?(?:\b(?:the|my|our)\s+)?(?:\b(?:final|correct|numerical)\s+)?"
+    r"\banswer\b[*_]*(?:\s+to\s+[^.\n]{0,80}?)?\s*(?:(?:(?:should|must|would|will)\s+be|is|was)\b\s*:?|[=:])|####",
+    re.IGNORECASE,
+)
+_BOLD = re.compile(r"(?<![\w*)])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*(])")
+_HEADING = re.compile(r"^[ ]*(?:#{1,3}[ ]+)+", re.MULTILINE)
+_LONGEST_ANSWER = 200  # characters; what goes on for longer is not an answer
+_BOXED = re.compile(r"\\boxed\s*\{")
+
+
+def settled(read: Callable[[str], Rationale | Unreadable], text: str) -> Rationale | Unreadable:
+    """Read a completion, and make sure that what was read is read as itself.
+
+    A student is trained to write `Rationale.text`, so that has to be a fixed point of its strategy's parser. Only
+    a garbled completion needs more than one reading; where even a few do not settle it, it is unreadable.
+    """
+    result = read(text)
+    for _ in range(4):
+        if isinstance(result, Unreadable):
+            return result
+        again = read(result.text)
+        if again == result:
+            return result
+        result = again
+    return Unreadable("The text is garbled: what can be read of it reads differently again.")
+
+
+def tidy(text: str) -> str:
+    """One spelling of line ends, spaces, dashes and signs; nothing invisible; no space at a line's end."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SPELLINGS)
+    return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def first_turn(text: str, *, questions: bool = True) -> str:
+    """The text up to where the model went on with another turn: another question, a user, a turn's token.
+
+    With `questions` false, a line that starts with "Q:" or "Question:" is part of the solution.
+    """
+    first = re.search(r"\S[^\n]*\n?", text)
+    turn = (_TURN_OR_QUESTION if questions else _TURN).search(text, first.end()) if first else None
+    return text[: turn.start()].rstrip() if turn else text.rstrip()
+
+
+def prose(text: str) -> str:
+    """The text without markdown: fences, headings, bold."""
+    text = _HEADING.sub("", unfenced(text))
+    while (plain := _BOLD.sub(r"\1", text)) != text:
+        text = plain
+    return text
+
+
+def unlabelled(text: str) -> str:
+    """The text without a leading "Answer:" or "Solution:", and without the question where it was repeated before."""
+    while label := _LABEL.match(text):
+        text = text[label.end() :]
+    return text.strip()
+
+
+def fenced(text: str) -> list[tuple[str, str]]:
+    """The fenced blocks that are not blank, as (language, body); the last one may lack its closing fence."""
+    marks = list(_FENCE.finditer(text))
+    blocks = []
+    for number, mark in enumerate(marks[::2]):
+        closing = 2 * number + 1
+        end = marks[closing].start() if closing < len(marks) else len(text)
+        body = textwrap.dedent(text[mark.end() : end]).strip("\n")
+        if body.strip():
+            blocks.append((mark[1].lower(), body))
+    return blocks
+
+
+def unfenced(text: str) -> str:
+    """The text without the lines that open or close a fence."""
+    return _FENCE.sub("", text)
+
+
+def is_statement(line: str) -> bool:
+    """Does the line start as a line of Python does? A cheap look, not a parse."""
+    return _STATEMENT.match(line) is not None
+
+
+def parsed(code: str) -> ast.Module | SyntaxError:
+    """The syntax tree, or the error that the code has. Nothing is executed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError) as error:
+        return SyntaxError(f"{error or 'too deeply nested'}")
+
+
+def names_in(expression: str, functions: frozenset[str] = frozenset()) -> set[str] | None:
+    """The names in an expression of arithmetic, or None if it is not that alone. It may call `functions`."""
+    tree = parsed(expression)
+    if isinstance(tree, SyntaxError) or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Expr):
+        return None
+    names, todo = set(), [tree.body[0].value]
+    while todo:
+        match todo.pop():
+            case ast.BinOp(left=left, right=right):
+                todo += [left, right]
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+                todo.append(operand)
+            case ast.Constant(value=int() | float()):
+                pass
+            case ast.Name(id=name):
+                names.add(name)
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in functions:
+                todo += args
+            case _:
+                return None
+    return names
+
+
+def is_program(text: str) -> bool:
+    """Is this plainly Python: a block or function of it, or nothing but statements, comments and "Here it is:"?"""
+    if any(language.startswith("py") for language, _ in fenced(text)):
+        return True
+    lines = [line.strip() for line in unfenced(text).split("\n") if line.strip()]
+    if any(re.match(r"def\s+\w+\s*\(.*:|import\s+\w+$|from\s+\w+\s+import\b", line) for line in lines):
+        return True
+    code = [
+        line for line in lines if is_statement(line) and (line.endswith(":") or isinstance(parsed(line), ast.Module))
+    ]
+    words = [line for line in lines if line not in code and not line.startswith("#") and not line.endswith(":")]
+    return bool(code) and not words
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A text that states its answer."""
+
+    before: str
+    """What leads to the answer, without the statement."""
+    answer: str
+    """The answer as stated, in one line, without a full stop."""
+
+
+def stated(text: str) -> Stated | None:
+    """Split a text at its final answer: the first "The answer is ...", "Answer: ..." or "#### ...", or the last box."""
+    for found in _SAYS.finditer(text):
+        line = text[found.end() :].lstrip(" *:#\n").partition("\n")[0]
+        if answer := _answer(line.partition("####")[0]):
+            return Stated(_unboxed(text[: found.start()]).rstrip(" ,;:*_#\n"), answer)
+    boxes = list(_BOXED.finditer(text))
+    if not boxes:
+        return None
+    end = _closing(text, boxes[-1].end())
+    answer = _answer(text[boxes[-1].start() : end])
+    above, _, line = _unboxed(text[:end] + text[end:].partition("\n")[0]).rstrip().rpartition("\n")
+    before = f"{above}\n{line}" if re.search(r"[A-Za-z=]", line) else above
+    return Stated(before.strip(), answer) if answer else None
+
+
+def _answer(said: str) -> str | None:
+    """The answer in the first sentence of what was said, without markup; None where it has no letter or digit."""
+    answer = final_answer(f"The answer is {_unboxed(said[:_LONGEST_ANSWER])}")
+    return answer if answer and re.search(r"\w", answer) else None
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the brace that was opened before `start` ends (just after it), or the end of the line."""
+    depth = 1
+    for at in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        if depth == 0:
+            return at + 1
+        if text[at] == "\n":
+            return at
+    return len(text)
+
+
+def _unboxed(text: str) -> str:
+    """The text with each TeX box replaced by what is in it."""
+    kept: list[str] = []
+    boxes: list[bool] = []  # for every brace that is open in this line: is it a box?
+    at = 0
+    while at < len(text):
+        if box := _BOXED.match(text, at):
+            boxes.append(True)
+            at = box.end()
+            continue
+        if text[at] == "\n":
+            boxes.clear()
+        elif text[at] == "{":
+            boxes.append(False)
+        if not (text[at] == "}" and boxes and boxes.pop()):
+            kept.append(text[at])
+        at += 1
+    return "".join(kept)

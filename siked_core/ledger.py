@@ -1,0 +1,56 @@
+"""The samples of a run as a table for mixing policies: no texts, one row a sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from siked_core.records import Status
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS: dict[str, str] = {
+    "key": "the sample's key",
+    "problem_id": "the problem",
+    "strategy": "the strategy that was used; null where no known tag was written",
+    "requested": "the strategy that was asked for; null where the student chose",
+    "source": "teacher or student",
+    "round": "0 for the teacher; otherwise the round that the sample was drawn in",
+    "draw": "0, 1, 2, ... among the samples of one prompt",
+    "status": "the verdict (siked_core.Status)",
+    "rationale_hash": "equal for equal rationales; null where the text could not be read",
+    "prompt_tokens": "tokens of the prompt",
+    "completion_tokens": "tokens of the completion",
+    "logprob": "sum of the completion's token log-probabilities (nats); null where not known",
+    "pass_rate": "share of correct samples among those of the same problem, strategy, source and round",
+}
+
+
+def ledger(judged: pl.DataFrame) -> pl.DataFrame:
+    """The ledger of samples with their verdicts, one each: pass rates added, texts left out. Columns: `COLUMNS`."""
+    import polars as pl
+
+    group = ["problem_id", "strategy", "source", "round"]
+    return judged.with_columns(
+        rationale_hash=pl.col("rationale").hash(seed=0),
+        pass_rate=(pl.col("status") == Status.CORRECT.value).mean().over(group),
+    ).select(*COLUMNS)
+
+
+def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
+    """The rows that a mixing policy chooses from in a round.
+
+    Correct ones only; the teacher's, and those that the student drew in this very round; identical rationales of
+    one (problem, strategy, source) collapse to the first; then the first `keep` of each are kept, by draw.
+    """
+    import polars as pl
+
+    place = ["problem_id", "strategy", "source"]
+    return (
+        attempts.filter(
+            (pl.col("status") == Status.CORRECT.value) & ((pl.col("source") == "teacher") | (pl.col("round") == round))
+        )
+        .sort([*place, "draw", "key"])
+        .unique([*place, "rationale_hash"], keep="first", maintain_order=True)
+        .filter(pl.int_range(pl.len()).over(place) < keep)
+    )

@@ -1,0 +1,144 @@
+"""Loading Hugging Face models, and telling one from another. For generator plugins and the stages that train.
+
+torch and transformers are imported inside the functions: reading this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from siked_core.errors import ModelError
+from siked_core.records import Prompt
+
+SIDE_FILE = "siked.json"
+"""Beside a trained student's own files: its strategies, its tags, and what its weights came from."""
+
+
+def load_config(model: str) -> Any:
+    """The model's configuration.
+
+    Raises:
+        ModelError: it cannot be found or read.
+    """
+    from transformers import AutoConfig
+
+    return _loading(model, lambda: AutoConfig.from_pretrained(model))
+
+
+def load_tokenizer(model: str) -> Any:
+    """The model's tokenizer.
+
+    Raises:
+        ModelError: it cannot be found or read.
+    """
+    from transformers import AutoTokenizer
+
+    return _loading(model, lambda: AutoTokenizer.from_pretrained(model))
+
+
+def load_weights(model: str, dtype: Any) -> Any:
+    """The model with its weights, in evaluation mode.
+
+    Args:
+        dtype: a torch dtype.
+
+    Raises:
+        ModelError: it cannot be found or read.
+    """
+    from transformers import AutoModelForCausalLM
+
+    return _loading(model, lambda: AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval())
+
+
+def _loading(model: str, load: Any) -> Any:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        return load()
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:240]
+        raise ModelError(
+            f"Cannot load the model '{model}': {reason} Give a model folder or a hub name that can be reached."
+        ) from None
+
+
+def fingerprint(folder: str) -> str:
+    """What the weights and the tokenizer of a model are: a hash of its files, or the commit of a hub model.
+
+    Raises:
+        ModelError: it cannot be found.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        commit = getattr(load_config(folder), "_commit_hash", None)
+        return f"{folder}@{commit or 'unknown'}"
+    side = path / SIDE_FILE
+    if side.exists():
+        return str(read_side_file(path)["fingerprint"])
+    return hash_files(path)
+
+
+def hash_files(folder: Path) -> str:
+    """A hash of the files of a model folder that decide what it writes."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".safetensors", ".bin", ".json", ".jinja", ".model") and file.name != SIDE_FILE:
+            hasher.update(file.name.encode())
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 22):
+                    hasher.update(block)
+    return hasher.hexdigest()
+
+
+def read_side_file(folder: Path) -> dict[str, Any]:
+    """The contents of `siked.json`.
+
+    Raises:
+        ModelError: the folder has none, or it cannot be read.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / SIDE_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{folder} is not a student trained by siked: it has no {SIDE_FILE}.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / SIDE_FILE} cannot be read: {error}.") from None
+    return content
+
+
+def choose_dtype(name: str, device: str, model: str) -> Any:
+    """The torch dtype that an option means on a device: "auto" is float32 on a CPU, the model's own elsewhere."""
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name)
+    if device == "cpu":
+        return torch.float32
+    own = getattr(load_config(model), "dtype", None)
+    return own if isinstance(own, torch.dtype) else torch.float32
+
+
+def choose_device(name: str = "auto") -> str:
+    """The device that an option means: "auto" is a CUDA device where there is one."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """The prompt's token ids, with the start of the answer that it forces."""
+    messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
+    if tokenizer.chat_template:
+        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    else:  # a base model as a teacher: the turns, one after another
+        text = "\n\n".join(message["content"] for message in messages) + "\n\n"
+    ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
+    if prompt.prefix:
+        ids = ids + tokenizer(prompt.prefix, add_special_tokens=False)["input_ids"]
+    return ids

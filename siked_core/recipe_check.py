@@ -1,0 +1,103 @@
+"""Checks a recipe against the plugins and files of this machine, before anything is made of it.
+
+What a recipe's own model can say is checked there (`siked_core.recipe`); this is the rest that can be known at
+once. A mistake in what is only used in the last round must not show after an hour of teaching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from siked_core.contracts import Kind, Plugin, Strategy
+from siked_core.errors import ModelError, RecipeError
+from siked_core.recipe import PluginChoice, Recipe, read_text_option
+from siked_core.registry import Registry
+from siked_core.student import resolve_model
+
+
+def check(recipe: Recipe, registry: Registry) -> None:
+    """Every plugin that the recipe names exists and takes its options, and every file that it names is there.
+
+    Raises:
+        PluginError: a plugin does not exist, is switched off, or failed to load.
+        RecipeError: an option does not fit, or a file that is named does not exist.
+        DataError: a strategy's bank is malformed.
+        ModelError: the student is neither a folder, nor a package's model, nor on the hub.
+    """
+    _check_exists(recipe.data.path, "data.path")
+    for key, kind, choice in _choices(recipe):
+        _check_files(registry.create(kind, choice.name, choice.options), f"{key}.options")
+    for key, choice in (("dataset", recipe.dataset), *((f"evaluate.{one.name}", one) for one in recipe.evaluate)):
+        options = dict(choice.options)
+        if recipe.data.path is not None and "path" in registry.get("dataset", choice.name).options_type.model_fields:
+            options.setdefault("path", str(recipe.data.path))
+        _check_files(registry.create("dataset", choice.name, options), f"{key}.options")
+    for choice in recipe.strategies:
+        strategy: Strategy = registry.create("strategy", choice.name, choice.options)
+        if strategy.options.bank is not None:
+            strategy.bank  # noqa: B018 - reading it is the check
+        if choice.name not in recipe.verifiers:
+            registry.create("verifier", strategy.verifier)
+    _check_student(recipe, registry)
+
+
+def _choices(recipe: Recipe) -> Iterator[tuple[str, Kind, PluginChoice]]:
+    """Every plugin that is named, with its place in the recipe. Data sets and the student's
+    generator, which are given more than their own options, are checked apart."""
+    for choice in recipe.strategies:
+        yield f"strategies.{choice.name}", "strategy", choice
+    for strategy, choice in recipe.verifiers.items():
+        yield f"verifiers.{strategy}", "verifier", choice
+    yield "teacher.generator", "generator", recipe.teacher.generator
+    yield "mixing.policy", "mixing_policy", recipe.mixing.policy
+    yield "training.objective", "objective", recipe.training.objective
+    yield "evaluation.selector", "selector", recipe.evaluation.selector
+
+
+def _check_student(recipe: Recipe, registry: Registry) -> None:
+    student = recipe.student
+    read_text_option(student.instruction, "student's instruction")
+    if student.chat_template is not None:
+        read_text_option(student.chat_template, "student's chat template")
+    model = resolve_model(student.model, registry)
+    options = {**student.generator.options, "model": model}
+    _check_files(registry.create("generator", student.generator.name, options), "student.generator.options")
+    if not Path(model).is_dir():
+        _check_hub(model)
+
+
+def _check_files(plugin: Plugin, place: str) -> None:
+    """An option that holds a path names something that must be there."""
+    for name in type(plugin.options).model_fields:
+        value: Any = getattr(plugin.options, name)
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(path, Path):
+                _check_exists(path, f"{place}.{name}")
+
+
+def _check_exists(path: Path | None, place: str) -> None:
+    if path is not None and not path.exists():
+        raise RecipeError(f"There is no file or folder {path} ({place}).")
+
+
+def _check_hub(model: str) -> None:
+    """The hub has the model, or its configuration is in the local cache.
+
+    Raises:
+        ModelError: neither is so.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        if isinstance(try_to_load_from_cache(model, "config.json"), str):
+            return
+        hf_hub_download(model, "config.json")
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(
+            f"There is no student '{model}': it is no folder here, it is not in the local Hugging Face cache, and it "
+            f"could not be had from the hub ({reason})."
+        ) from None

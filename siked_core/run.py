@@ -1,0 +1,316 @@
+"""A run's directory: its lock, its recipe, what is done in it.
+
+runs/pocket-001/
+  recipe.yaml                 the resolved recipe
+  manifest.json               versions, stage states, times; `finished` once the report is written
+  problems/DATASET-SPLIT.parquet   what was loaded, so that a run never changes its data
+  pools/teacher, pools/round-1 ... sampled completions (siked_core.pool.SAMPLES);
+                                  pools/evaluations/STUDENT/DATASET-SPLIT for evaluations
+  verdicts/teacher, ...            what became of them (siked_core.pool.VERDICTS)
+  mixtures/round-0.parquet         what a student was trained on
+  students/round-0, ...            Hugging Face folders
+  evaluations/STUDENT/DATASET-SPLIT  completions and verdicts of an evaluation
+  scorecards/*.json, report.json
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import filelock
+
+from siked_core.contracts import Strategy, Verifier
+from siked_core.errors import RunError
+from siked_core.format import StudentFormat
+from siked_core.pool import SAMPLES, VERDICTS, Pool, unwritable, write_text
+from siked_core.recipe import Recipe, differences, read_text_option, validate
+from siked_core.registry import Registry
+from siked_core.reporting import Reporter
+
+FORMAT = 1
+"""Of the directory's layout. A run of another format is refused."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass
+class Run:
+    """An open run. Stages take it and nothing else."""
+
+    path: Path
+    recipe: Recipe
+    registry: Registry
+    reporter: Reporter
+    resumed: bool = False
+    _lock: filelock.BaseFileLock | None = None
+    _strategies: dict[str, Strategy] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    # What the recipe names, made once.
+
+    @property
+    def strategies(self) -> dict[str, Strategy]:
+        """The run's strategies by name, in the recipe's order."""
+        if not self._strategies:
+            for choice in self.recipe.strategies:
+                self._strategies[choice.name] = self.registry.create("strategy", choice.name, choice.options)
+        return self._strategies
+
+    def verifier_of(self, strategy: str) -> tuple[str, dict[str, Any]]:
+        """Name and options of the verifier that judges a strategy."""
+        choice = self.recipe.verifiers.get(strategy)
+        return (choice.name, choice.options) if choice else (self.strategies[strategy].verifier, {})
+
+    @contextmanager
+    def verifiers(self) -> Iterator[dict[str, Verifier]]:
+        """A verifier for each strategy; those of one name and options are one object. Closed at the end."""
+        made: dict[str, Verifier] = {}
+        by_strategy: dict[str, Verifier] = {}
+        try:
+            for strategy in self.strategies:
+                name, options = self.verifier_of(strategy)
+                identity = json.dumps([name, options], sort_keys=True, default=str)
+                if identity not in made:
+                    made[identity] = self.registry.create("verifier", name, options)
+                by_strategy[strategy] = made[identity]
+            yield by_strategy
+        finally:
+            for verifier in made.values():
+                verifier.close()
+
+    @property
+    def format(self) -> StudentFormat:
+        instruction = read_text_option(self.recipe.student.instruction, "student's instruction")
+        return StudentFormat.build(self.recipe.strategy_names, self.recipe.student.tag, instruction)
+
+    # Where things are.
+
+    def pool(self, name: str) -> Pool:
+        return Pool(self.path / "pools" / name, SAMPLES)
+
+    def verdicts(self, name: str) -> Pool:
+        return Pool(self.path / "verdicts" / name, VERDICTS)
+
+    def wanted(self, name: str) -> Path:
+        """The keys of the samples that belong to a pool under the present recipe; a pool may hold more."""
+        return self.path / "wanted" / f"{name}.parquet"
+
+    def mixture(self, name: str) -> Path:
+        return self.path / "mixtures" / f"{name}.parquet"
+
+    def student(self, name: str) -> Path:
+        return self.path / "students" / name
+
+    # What is done.
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return _read_manifest(self.path)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[dict[str, Any]]:
+        """Record a stage in the manifest: running, then done with its seconds and what the block notes."""
+        notes: dict[str, Any] = {}
+        earlier = self.manifest["stages"].get(stage, {})
+        self._record(stage, {**earlier, "state": "running"})
+        started = time.monotonic()
+        yield notes
+        seconds = earlier.get("seconds", 0.0) + time.monotonic() - started
+        # A stage that finds everything done does not add to the time that doing it took.
+        if earlier.get("state") == "done" and not notes.get("worked", True):
+            seconds = earlier["seconds"]
+        notes.pop("worked", None)
+        self._record(stage, {**earlier, **notes, "state": "done", "seconds": round(seconds, 3)})
+
+    def finish(self) -> None:
+        self._write({**self.manifest, "finished": True})
+
+    def _record(self, stage: str, entry: dict[str, Any]) -> None:
+        manifest = self.manifest
+        self._write({**manifest, "stages": {**manifest["stages"], stage: entry}})
+
+    def _write(self, manifest: dict[str, Any]) -> None:
+        write_text(self.path / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def start(
+    recipe: Recipe,
+    registry: Registry,
+    reporter: Reporter,
+    *,
+    runs: Path = Path("runs"),
+    name: str | None = None,
+    fork: bool = False,
+) -> Run:
+    """Open the run that a recipe belongs to, or make it.
+
+    Without a name, an unfinished run with the identical resolved recipe is resumed, otherwise a fresh numbered
+    directory is made. With a name, that run is made or continued.
+
+    Args:
+        fork: where the named run has another recipe, make a new run from it: every sample, verdict and student
+            that is still valid under the new recipe is reused (they are found by their keys).
+
+    Raises:
+        RunError: the named run has another recipe and `fork` is not set; another process has it open; the
+            directory cannot be written.
+    """
+    if name is None:
+        for path in reversed(_numbered(runs, recipe)):
+            manifest = _read_manifest(path, missing_ok=True)
+            if manifest and not manifest["finished"] and _stored(path) == recipe:
+                return _open(path, recipe, registry, reporter, resumed=True)
+        return _make(_fresh(runs, recipe.dataset.name), recipe, registry, reporter)
+    path = locate(name, runs)
+    if not (path / "manifest.json").exists():
+        if path.exists() and any(entry.name != "run.lock" for entry in path.iterdir()):
+            raise RunError(f"{path} exists and is not a run of siked. Choose another --run, or empty it.")
+        return _make(path, recipe, registry, reporter)
+    changed = differences(_stored(path), recipe)
+    if not changed:
+        return _open(path, recipe, registry, reporter, resumed=True)
+    if not fork:
+        shown = "; ".join(changed[:6]) + ("; ..." if len(changed) > 6 else "")
+        raise RunError(
+            f"The run {path} has another recipe ({shown}). Add --fork to start a new run that reuses what is "
+            "still valid, or choose another --run."
+        )
+    run = _make(_fresh(path.parent, path.name), recipe, registry, reporter)
+    _reuse(path, run.path)
+    reporter.note(f"Forked {path} into {run.path}.")
+    return run
+
+
+def attach(
+    name_or_path: str | Path, registry: Registry, reporter: Reporter, *, runs: Path = Path("runs"), lock: bool = True
+) -> Run:
+    """Open an existing run with its stored recipe.
+
+    Raises:
+        RunError: there is no such run, or another process has it open.
+    """
+    path = locate(str(name_or_path), runs)
+    if not (path / "manifest.json").exists():
+        known = ", ".join(sorted(entry.parent.name for entry in runs.glob("*/manifest.json"))) or "none"
+        raise RunError(f"There is no run at {path}. Runs under {runs}: {known}.")
+    return _open(path, _stored(path), registry, reporter, resumed=True, lock=lock)
+
+
+def locate(name: str, runs: Path) -> Path:
+    """A run by its name under `runs`, or by its path."""
+    if _NAME.fullmatch(name) and not (Path(name) / "manifest.json").exists():
+        return runs / name
+    return Path(name)
+
+
+def _open(
+    path: Path, recipe: Recipe, registry: Registry, reporter: Reporter, *, resumed: bool, lock: bool = True
+) -> Run:
+    held = None
+    if lock:
+        held = filelock.FileLock(path / "run.lock")
+        try:
+            held.acquire(timeout=0)
+        except filelock.Timeout:
+            raise RunError(
+                f"Another process has the run {path} open. Wait for it to end, or choose another --run."
+            ) from None
+        except OSError as error:
+            raise unwritable(path / "run.lock", error) from None
+    return Run(path, recipe, registry, reporter, resumed=resumed, _lock=held)
+
+
+def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter) -> Run:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    run = _open(path, recipe, registry, reporter, resumed=False)
+    try:
+        write_text(path / "recipe.yaml", recipe.to_yaml())
+        run._write(
+            {
+                "format": FORMAT,
+                "finished": False,
+                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "recipe": recipe.model_dump(mode="json"),
+                "versions": _versions(),
+                "stages": {},
+            }
+        )
+    except BaseException:
+        run.close()
+        raise
+    return run
+
+
+def _stored(path: Path) -> Recipe:
+    return validate(_read_manifest(path)["recipe"])
+
+
+def _read_manifest(path: Path, missing_ok: bool = False) -> dict[str, Any]:
+    file = path / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if missing_ok:
+            return {}
+        raise RunError(f"There is no run at {path}.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"The manifest {file} cannot be read: {error}.") from None
+    if manifest.get("format") != FORMAT:
+        raise RunError(f"The run {path} was made by another version of siked (format {manifest.get('format')}).")
+    return manifest
+
+
+def _numbered(runs: Path, recipe: Recipe) -> list[Path]:
+    pattern = re.compile(re.escape(recipe.dataset.name) + r"-\d{3,}")
+    return sorted(path.parent for path in runs.glob("*/manifest.json") if pattern.fullmatch(path.parent.name))
+
+
+def _fresh(runs: Path, stem: str) -> Path:
+    taken = [int(match[1]) for path in runs.glob(f"{stem}-*") if (match := re.fullmatch(r".*-(\d{3,})", path.name))]
+    return runs / f"{stem}-{max(taken, default=0) + 1:03d}"
+
+
+def _reuse(old: Path, new: Path) -> None:
+    """Copy what is found by key: pools, verdicts, students, evaluations. What no longer fits is simply not found."""
+    import shutil
+
+    for part in ("pools", "verdicts", "students"):
+        if (old / part).exists():
+            shutil.copytree(old / part, new / part, ignore=shutil.ignore_patterns(".*", "checkpoints"))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("siked", "torch", "transformers", "trl", "peft", "polars"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,168 @@
+"""Filling a pool: what teaching, rollouts and evaluation share.
+
+A sample that the pool already has is not drawn again. The chunks are cut over all samples that are wanted, so a
+run that was interrupted cuts them in the same places as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from siked_core.contracts import Generator, Request, Strategy
+from siked_core.errors import RunError
+from siked_core.format import StudentFormat
+from siked_core.keys import sample_key, seed_of
+from siked_core.pool import Pool, write_parquet
+from siked_core.records import Completion, Problem, Prompt, Sampling
+from siked_core.reporting import Progress
+from siked_core.run import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A sample that a stage wants to have."""
+
+    problem: Problem
+    strategy: Strategy | None
+    prompt: Prompt
+    draw: int
+
+
+def student_wants(
+    format: StudentFormat,
+    strategies: Sequence[Strategy | None],
+    problems: Sequence[Problem],
+    samples: int,
+) -> list[Wanted]:
+    """What is asked of a student: each problem under each strategy (None: it chooses), so many times."""
+    return [
+        Wanted(
+            problem,
+            strategy,
+            format.prompt(strategy.student_question(problem), strategy.name)
+            if strategy
+            else format.prompt(problem.question),
+            draw,
+        )
+        for strategy in strategies
+        for problem in problems
+        for draw in range(samples)
+    ]
+
+
+def keys_of(wanted: Sequence[Wanted], generator: Generator, sampling: Sampling, seed: int) -> list[str]:
+    return [
+        sample_key(
+            item.problem,
+            item.strategy.name if item.strategy else None,
+            item.prompt,
+            item.draw,
+            sampling,
+            generator,
+            seed,
+        )
+        for item in wanted
+    ]
+
+
+def fill(
+    pool: Pool,
+    wanted: Sequence[Wanted],
+    keys: Sequence[str],
+    *,
+    generator: Generator,
+    sampling: Sampling,
+    source: str,
+    round: int,
+    format: StudentFormat,
+    progress: Progress,
+) -> int:
+    """Draw the samples that the pool lacks, a shard for each chunk. Returns how many were drawn."""
+    present = pool.keys()
+    drawn = 0
+    for start in range(0, len(wanted), generator.chunk_size):
+        chunk = range(start, min(start + generator.chunk_size, len(wanted)))
+        missing = [i for i in chunk if keys[i] not in present]
+        progress.advance(len(chunk) - len(missing))
+        if not missing:
+            continue
+        requests = [
+            Request(wanted[i].problem, wanted[i].strategy, wanted[i].prompt, wanted[i].draw, seed_of(keys[i]))
+            for i in missing
+        ]
+        completions: dict[int, Completion] = {}
+        for place, completion in generator.generate(requests, sampling):
+            completions[place] = completion
+            progress.advance()
+        lacking = len(missing) - len(completions)
+        if lacking:
+            raise RuntimeError(
+                f"The generator '{generator.name}' left {lacking} of {len(missing)} requests unanswered."
+            )
+        pool.append(
+            [
+                _row(keys[i], wanted[i], completions[place], sampling, source, round, format)
+                for place, i in enumerate(missing)
+            ]
+        )
+        drawn += len(missing)
+    return drawn
+
+
+def _row(
+    key: str,
+    item: Wanted,
+    completion: Completion,
+    sampling: Sampling,
+    source: str,
+    round: int,
+    format: StudentFormat,
+) -> dict[str, Any]:
+    requested = item.strategy.name if item.strategy else None
+    return {
+        "key": key,
+        "problem_id": item.problem.id,
+        "requested": requested,
+        "strategy": requested or format.split(completion.text)[0],
+        "source": source,
+        "round": round,
+        "draw": item.draw,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "max_tokens": sampling.max_tokens,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "logprob": completion.logprob,
+    }
+
+
+def remember(run: Run, name: str, keys: Sequence[str]) -> None:
+    """Write down which samples of a pool the present recipe asks for."""
+    import polars as pl
+
+    write_parquet(pl.DataFrame({"key": list(keys)}, schema={"key": pl.String}), run.wanted(name))
+
+
+def samples_of(run: Run, name: str) -> pl.DataFrame:
+    """The samples of a pool that the present recipe asks for, in its order.
+
+    Raises:
+        RunError: the pool has not been filled.
+    """
+    import polars as pl
+
+    path = run.wanted(name)
+    if not path.exists():
+        known = sorted(
+            p.relative_to(run.path / "wanted").with_suffix("").as_posix() for p in path.parent.glob("*.parquet")
+        )
+        raise RunError(
+            f"The run {run.path} has no pool '{name}' yet (it has {', '.join(known) or 'none'}). "
+            "Run `siked teach` or `siked rollout` first."
+        )
+    return pl.read_parquet(path).join(run.pool(name).read(), on="key", how="inner", maintain_order="left")

@@ -1,0 +1,92 @@
+"""The mixture that a student is trained on: the mixing policy's choice among the verified samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from siked_core.contracts import MixContext, MixingPolicy
+from siked_core.errors import PluginError, RunError
+from siked_core.ledger import candidates, ledger
+from siked_core.pool import write_parquet
+from siked_core.run import Run
+from siked_core.scorecard import MixtureSummary
+from siked_core.stages.teach import POOL
+from siked_core.stages.verify import verdicts_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def mix(run: Run, round: int, only: str | None = None) -> MixtureSummary:
+    """Choose the rows of a round and write them as `mixtures/round-N.parquet`.
+
+    Args:
+        round: 0 is the warm-up: there are the teacher's rows only, whatever the policy makes of them.
+        only: restrict the mixture to this strategy (the single-strategy baselines); written as `only-NAME`.
+
+    Raises:
+        RunError: there is nothing to train on.
+    """
+    import polars as pl
+
+    name = f"only-{only}" if only else f"round-{round}"
+    with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixtures") as progress:
+        pools = [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
+        tables = pl.concat([verdicts_of(run, pool) for pool in pools])
+        attempts = ledger(tables)
+        rows = candidates(attempts, round, run.recipe.mixing.keep)
+        if only:
+            rows = rows.filter(pl.col("strategy") == only)
+        if round == 0:
+            chosen = rows  # warm-up: supervised fine-tuning on the teacher's pool (section 3.1)
+        else:
+            choice = run.recipe.mixing.policy
+            policy: MixingPolicy = run.registry.create("mixing_policy", choice.name, choice.options)
+            chosen = policy.mix(rows, MixContext(round, run.recipe.strategy_names, attempts, run.recipe.seed))
+            _check(chosen, rows, policy)
+        if chosen.is_empty():
+            source = "the teacher" if round == 0 else "the mixing policy"
+            raise RunError(
+                f"There is nothing to train on in {name}: {source} left no verified rationale. "
+                f"See the verdicts in {run.path / 'verdicts'}."
+            )
+        if "weight" not in chosen.columns:
+            chosen = chosen.with_columns(weight=pl.lit(1.0))
+        texts = tables.select("key", "rationale")
+        columns = ["key", "problem_id", "strategy", "source", "round", "weight"]
+        mixture = chosen.select(columns).join(texts, on="key", maintain_order="left")
+        write_parquet(mixture, run.mixture(name))
+        summary = summarise(mixture)
+        notes["worked"] = False  # it takes no time worth adding up
+        progress.advance()
+        progress.finish(f"{summary.rows:,} rows, teacher's share {summary.alpha:.2f}")
+    return summary
+
+
+def summarise(mixture: pl.DataFrame) -> MixtureSummary:
+    """Count a mixture."""
+    import polars as pl
+
+    by_source = dict(mixture.group_by("source").agg(pl.len()).sort("source").iter_rows())
+    return MixtureSummary(
+        rows=mixture.height,
+        by_strategy=dict(mixture.group_by("strategy").agg(pl.len()).sort("strategy").iter_rows()),
+        by_source=by_source,
+        alpha=by_source.get("teacher", 0) / mixture.height if mixture.height else 0.0,
+    )
+
+
+def _check(chosen: pl.DataFrame, rows: pl.DataFrame, policy: MixingPolicy) -> None:
+    """A policy is a stranger's code: what it returns is looked at before anything is trained on it."""
+    where = f"The mixing policy '{policy.name}'"
+    if "key" not in chosen.columns:
+        raise PluginError(f"{where} returned a table without the column 'key'.")
+    if not chosen.get_column("key").is_in(rows.get_column("key").implode()).all():
+        raise PluginError(f"{where} returned rows that are not among its candidates.")
+    if chosen.get_column("key").is_duplicated().any():
+        raise PluginError(f"{where} returned a row twice; give it a weight instead.")
+    if (
+        "weight" in chosen.columns
+        and not (chosen.get_column("weight").is_finite() & (chosen.get_column("weight") >= 0)).all()
+    ):
+        raise PluginError(f"{where} returned a weight that is not a finite number of 0 or more.")

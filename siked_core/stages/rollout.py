@@ -1,0 +1,74 @@
+"""The student's own samples of a round, on-policy (arXiv 2410.18574, section 3.2).
+
+*free*: the student writes its own tag; *forced*: it is given each strategy's tag; *both*. K counts samples per
+question when it chooses, per question and strategy when the strategy is given.
+"""
+
+from __future__ import annotations
+
+from siked_core.contracts import Generator
+from siked_core.errors import RunError
+from siked_core.records import Sampling
+from siked_core.run import Run
+from siked_core.scorecard import PoolSummary
+from siked_core.stages.generate import fill, keys_of, remember, student_wants
+from siked_core.stages.prepare import problems
+from siked_core.stages.verify import verify
+
+
+def rollout(run: Run, round: int) -> PoolSummary:
+    """Let the student of round N-1 solve the training problems, and verify what it wrote: the pool of round N.
+
+    Raises:
+        RunError: the student of the round before has not been trained.
+    """
+    recipe = run.recipe.rollout
+    name = f"round-{round}"
+    sampling = Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens)
+    asked = {"free": [None], "forced": [], "both": [None]}[recipe.mode]
+    strategies = [*asked, *(run.strategies.values() if recipe.mode != "free" else ())]
+    wanted = student_wants(run.format, strategies, problems(run, "train"), recipe.samples)
+    generator = open_student(run, f"round-{round - 1}")
+    try:
+        with run.timed(f"rollout {name}") as notes:
+            with run.reporter.stage(f"rollout {name}", len(wanted), "samples") as progress:
+                keys = keys_of(wanted, generator, sampling, run.recipe.seed)
+                drawn = fill(
+                    run.pool(name),
+                    wanted,
+                    keys,
+                    generator=generator,
+                    sampling=sampling,
+                    source="student",
+                    round=round,
+                    format=run.format,
+                    progress=progress,
+                )
+                remember(run, name, keys)
+                progress.finish(f"{drawn:,} samples by round-{round - 1}, {len(wanted) - drawn:,} were there")
+            notes["worked"] = drawn > 0
+    finally:
+        generator.close()
+    return verify(run, name)
+
+
+def open_student(run: Run, name: str) -> Generator:
+    """The generator that samples from a trained student.
+
+    Raises:
+        RunError: there is no such student yet.
+    """
+    folder = run.student(name)
+    if not (folder / "config.json").exists():
+        trained = sorted(path.name for path in folder.parent.glob("*") if (path / "config.json").exists())
+        raise RunError(
+            f"The run {run.path} has no student '{name}' yet (it has {', '.join(trained) or 'none'}). "
+            "Run `siked train` first."
+        )
+    choice = run.recipe.student.generator
+    options = {"model": str(folder), **choice.options}
+    plugin = run.registry.get("generator", choice.name)
+    if run.recipe.student.dtype != "auto" and "dtype" in plugin.options_type.model_fields:
+        options.setdefault("dtype", run.recipe.student.dtype)
+    generator: Generator = run.registry.create("generator", choice.name, options)
+    return generator

@@ -1,0 +1,160 @@
+"""Training a student on a mixture: the warm-up (round 0), a round, or a single-strategy baseline.
+
+*continue* trains on from the previous round's student (its LoRA adapter merged, a fresh one added); *restart* from
+the original one (arXiv 2410.18574, the ablation).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from siked_core.card import write_card
+from siked_core.contracts import Objective, ObjectiveContext, TrainingRow
+from siked_core.errors import RunError
+from siked_core.keys import digest
+from siked_core.models import SIDE_FILE, fingerprint, hash_files, load_tokenizer, read_side_file
+from siked_core.pool import unwritable, write_text
+from siked_core.run import Run
+from siked_core.stages.prepare import problems
+from siked_core.student import prepare_tokenizer, resolve_model
+
+
+def train(run: Run, round: int, only: str | None = None) -> Path:
+    """Train the student of a round on its mixture; returns its folder. A student that is there is not trained again.
+
+    Raises:
+        RunError: the mixture or the previous student is missing; no row fits into `training.max_length`.
+        ModelError: the student cannot be loaded, or lacks a chat template or pad token.
+    """
+    name = f"only-{only}" if only else f"round-{round}"
+    folder = run.student(name)
+    recipe = run.recipe.training
+    rows = _mixture(run, name)
+    original = resolve_model(run.recipe.student.model, run.registry)
+    base = original
+    if round > 0 and recipe.start == "continue":
+        base = str(run.student(f"round-{round - 1}"))
+        if not (Path(base) / "config.json").exists():
+            raise RunError(f"The run {run.path} has no student 'round-{round - 1}' yet. Train round {round - 1} first.")
+    epochs = recipe.warm_up_epochs if round == 0 and recipe.warm_up_epochs else recipe.epochs
+    seed = run.recipe.seed * 1000 + round
+    tokenizer = load_tokenizer(original)
+    prepare_tokenizer(tokenizer, run.recipe.student, run.format)
+    made_from = {
+        "mixture": digest(rows),
+        "base": fingerprint(base),
+        "training": recipe.model_dump(mode="json", exclude={"checkpoint_steps"}),
+        "epochs": epochs,
+        "seed": seed,
+        "lora": run.recipe.student.lora.model_dump(mode="json") if run.recipe.student.lora else None,
+        "dtype": run.recipe.student.dtype,
+        "tag": run.format.tag,
+        "chat_template": tokenizer.chat_template,
+    }
+    key = digest(made_from)
+    with run.timed(f"train {name}") as notes:
+        if (folder / SIDE_FILE).exists() and read_side_file(folder)["training_key"] == key:
+            notes["worked"] = False
+            return folder
+        _train(run, name, rows, base=base, tokenizer=tokenizer, epochs=epochs, seed=seed, key=key)
+    return folder
+
+
+def check_student(run: Run) -> None:
+    """Fail now rather than after the teacher has been paid: the student loads and has what training needs.
+
+    Raises:
+        ModelError: it does not.
+    """
+    original = resolve_model(run.recipe.student.model, run.registry)
+    prepare_tokenizer(load_tokenizer(original), run.recipe.student, run.format)
+
+
+def _train(
+    run: Run, name: str, rows: list[dict[str, Any]], *, base: str, tokenizer: Any, epochs: float, seed: int, key: str
+) -> None:
+    from siked_core.training import fit, row_encoder
+
+    recipe = run.recipe.training
+    known = {problem.id: problem for problem in problems(run, "train")}
+    training_rows = [
+        TrainingRow(
+            run.format.prompt(run.strategies[row["strategy"]].student_question(known[row["problem_id"]])),
+            run.format.target(row["strategy"], row["rationale"]),
+            row["strategy"],
+            row["weight"],
+        )
+        for row in rows
+    ]
+    objective: Objective = run.registry.create("objective", recipe.objective.name, recipe.objective.options)
+    context = ObjectiveContext(
+        tokenizer, recipe.max_length, math.ceil(epochs), seed, row_encoder(tokenizer, run.format)
+    )
+    examples = [one for one in objective.examples(training_rows, context) if len(one.input_ids) <= recipe.max_length]
+    too_long = len(training_rows) - len(examples)
+    if not examples:
+        raise RunError(f"No row of the mixture {name} fits into training.max_length = {recipe.max_length} tokens.")
+    if too_long:
+        run.reporter.warn(f"{too_long:,} of {len(training_rows):,} rows of {name} are longer than training.max_length.")
+    steps = math.ceil(math.ceil(len(examples) / (recipe.batch_size * recipe.accumulation)) * epochs)
+    folder = run.student(name)
+    # A checkpoint belongs to one training key: what another recipe left behind is not resumed.
+    checkpoints = run.path / "checkpoints" / f"{name}-{key[:12]}"
+    making = folder.with_name(f".{name}.tmp")
+    try:
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(parents=True)
+        with run.reporter.stage(f"train {name}", steps, "steps") as progress:
+            trained = fit(
+                base=base,
+                tokenizer=tokenizer,
+                examples=examples,
+                epochs=epochs,
+                recipe=recipe,
+                lora=run.recipe.student.lora,
+                dtype=run.recipe.student.dtype,
+                seed=seed,
+                checkpoints=checkpoints,
+                destination=making,
+                progress=progress,
+            )
+            progress.finish(f"{len(examples):,} rows, {trained.tokens:,} tokens, mean loss {trained.loss:.3f}")
+        side = {
+            "format": 1,
+            "student": name,
+            "base_model": run.recipe.student.model,
+            "strategies": [choice.model_dump(mode="json") for choice in run.recipe.strategies],
+            "verifiers": {strategy: run.verifier_of(strategy) for strategy in run.strategies},
+            "tag": run.format.tag,
+            "max_tokens": run.recipe.evaluation.max_tokens,
+            "generator": run.recipe.student.generator.model_dump(mode="json"),
+            "training_key": key,
+            "fingerprint": hash_files(making),
+            "rows": len(examples),
+            "rows_too_long": too_long,
+            "training_tokens": trained.tokens,
+            "steps": trained.steps,
+            "loss": trained.loss,
+        }
+        write_text(making / SIDE_FILE, json.dumps(side, indent=2, ensure_ascii=False) + "\n")
+        write_card(making, run.recipe, None)
+        shutil.rmtree(folder, ignore_errors=True)
+        making.rename(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def _mixture(run: Run, name: str) -> list[dict[str, Any]]:
+    import polars as pl
+
+    path = run.mixture(name)
+    if not path.exists():
+        raise RunError(f"The run {run.path} has no mixture '{name}' yet. Run `siked mix` first.")
+    rows: list[dict[str, Any]] = (
+        pl.read_parquet(path).select("key", "problem_id", "strategy", "rationale", "weight").to_dicts()
+    )
+    return rows

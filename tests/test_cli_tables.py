@@ -1,0 +1,231 @@
+"""The tables at the end of a run: every figure is there, they fit, and nothing is shown that was not measured."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import pytest
+from rich.console import Console, RenderableType
+
+from siked_cli import figures
+from siked_cli.summaries import mixture_lines, pool_lines
+from siked_cli.tables import report_tables, scorecard_tables
+from siked_core.scorecard import (
+    MixtureSummary,
+    PoolSummary,
+    RoundReport,
+    RunReport,
+    Score,
+    Scorecard,
+    StrategyScore,
+)
+
+FOUR = ("cot", "eot", "l2m", "pot")
+WIDTH = 100
+
+
+def text_of(parts: Sequence[RenderableType], width: int = WIDTH) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+    return stream.getvalue()
+
+
+def card_of(
+    student: str,
+    dataset: str = "gsm8k",
+    split: str = "validation",
+    right: int = 250,
+    total: int = 500,
+    strategies: Sequence[str] = FOUR,
+    forced: bool = True,
+) -> Scorecard:
+    each = total // max(len(strategies), 1)
+    return Scorecard(
+        student,
+        dataset,
+        split,
+        Score(right, total),
+        tuple(
+            StrategyScore(
+                name,
+                Score(each // 2, each),
+                each / total if total else 0.0,
+                Score(total // 3, total) if forced else None,
+            )
+            for name in strategies
+        ),
+        untagged=total // 50,
+        statuses={"correct": right, "wrong": total - right, "timeout": 0},
+    )
+
+
+def round_of(number: int, samples: int = 29892, rows: int = 24000, strategies: Sequence[str] = FOUR) -> RoundReport:
+    teacher = rows if number == 0 else rows // 3
+    return RoundReport(
+        number,
+        f"round-{number}",
+        PoolSummary(
+            samples,
+            samples * 3 // 5,
+            {"correct": samples * 3 // 5, "wrong": samples // 5, "crashed": samples // 10, "no_answer": 0},
+            {name: {"samples": samples // 4, "correct": samples // 8} for name in strategies},
+            1_000_000,
+            2_000_000,
+            6000 if samples else 0,
+            7473,
+        ),
+        MixtureSummary(
+            rows,
+            dict.fromkeys(strategies, rows // 4),
+            {"teacher": teacher, "student": rows - teacher},
+            teacher / rows if rows else 0.0,
+        ),
+        123_456_789,
+        card_of(f"round-{number}", right=200 + 10 * number, strategies=strategies),
+        {"teach": 100.0, "train": 3600.0},
+    )
+
+
+def report_of(rounds: int = 4, outside: Sequence[str] = ("svamp", "asdiv", "multiarith")) -> RunReport:
+    chosen = rounds - 1
+    students = [f"round-{chosen}", "round-0", "only-cot", "only-pot"]
+    test = [card_of(name, name_of_set, "test", 600, 1319) for name in students for name_of_set in ("gsm8k", *outside)]
+    return RunReport(
+        "runs/gsm8k-001",
+        tuple(round_of(number) for number in range(rounds)),
+        chosen,
+        "the limit of 3 rounds was reached",
+        tuple(test),
+        f"runs/gsm8k-001/students/round-{chosen}",
+        {"asdiv-test": 146},
+    )
+
+
+def test_a_large_report_fits_100_columns_unclipped() -> None:
+    shown = text_of(report_tables(report_of(rounds=6)))
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= WIDTH
+    assert "…" not in shown, "a figure was cut off"
+
+
+def test_the_report_shows_every_figure_that_was_asked_for() -> None:
+    shown = text_of(report_tables(report_of()))
+    lines = shown.splitlines()
+    row = next(line for line in lines if line.lstrip().startswith("round-3 *"))
+    assert "46.0 (41.7-50.4)" in row  # 230 of 500 on validation
+    assert "45.5 (42.8-48.2)" in row  # 600 of 1,319 on test
+    assert "0.33" in row  # the teacher's share of the mixture
+    assert "123,456,789" in row
+    unscored = next(line for line in lines if line.lstrip().startswith("round-1"))
+    assert unscored.split()[1:6] == ["42.0", "(37.8-46.4)", "500", "-", "-"], "only two rounds were scored on test"
+    baseline = next(line for line in lines if line.lstrip().startswith("only-cot"))
+    assert baseline.split()[1:5] == ["-", "-", "45.5", "(42.8-48.2)"]
+    assert "Left out of asdiv-test: 146 problems" in shown
+    assert "the limit of 3 rounds was reached" in shown
+    assert "runs/gsm8k-001/students/round-3" in shown
+    assert "siked solve runs/gsm8k-001 " in shown
+    assert "svamp (1,319)" in shown
+    assert "multiarith (1,319)" in shown
+    assert "wrong 5,978, crashed 2,989" in shown, "samples that were not correct are reported"
+    assert "no answer" not in shown, "a status that did not occur is not"
+
+
+def test_a_strategys_share_and_accuracies_stand_in_its_columns() -> None:
+    card = Scorecard(
+        "round-1",
+        "pocket",
+        "validation",
+        Score(3, 10),
+        (
+            StrategyScore("cot", Score(3, 8), 0.8, Score(4, 10)),
+            StrategyScore("pot", Score(0, 0), 0.0, Score(1, 10)),
+        ),
+        untagged=2,
+    )
+    row = text_of(scorecard_tables(card)).splitlines()[-1]
+    assert row.split() == ["round-1", "80", "37.5", "40.0", "0", "-", "10.0", "20"]
+
+
+def test_more_strategies_than_fit_go_into_a_second_table() -> None:
+    names = [f"strategy{number}" for number in range(9)]
+    shown = text_of(scorecard_tables(card_of("round-1", strategies=names)))
+    assert all(name in shown for name in names)
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= WIDTH
+    assert shown.count("tag") == 1, "the share without a tag belongs to the student, not to each table"
+
+
+def test_strategies_that_were_not_forced_have_no_such_column() -> None:
+    assert "forced" not in text_of(scorecard_tables(card_of("round-1", forced=False)))
+
+
+def test_nothing_judged_is_a_dash_and_never_a_zero() -> None:
+    empty = card_of("round-0", right=0, total=0)
+    report = RunReport(
+        "runs/pocket-001",
+        (
+            RoundReport(
+                0,
+                "round-0",
+                PoolSummary(0, 0, {}, {}, 0, 0, 0, 48),
+                MixtureSummary(0, {}, {}, 0.0),
+                0,
+                empty,
+            ),
+        ),
+        0,
+        "the limit of 0 rounds was reached",
+        (),
+        "runs/pocket-001/students/round-0",
+    )
+    shown = text_of(report_tables(report))
+    row = next(line for line in shown.splitlines() if line.lstrip().startswith("round-0 *"))
+    assert row.split()[2:] == ["-", "0", "-", "-", "-", "0"]
+    assert "0.0" not in shown.split("Stopped")[0]
+
+
+def test_a_pool_says_what_became_of_every_sample() -> None:
+    summary = PoolSummary(
+        100,
+        60,
+        {"correct": 60, "wrong": 25, "no_answer": 15},
+        {"cot": {"samples": 60, "correct": 40}, "(no tag)": {"samples": 40, "correct": 20}},
+        1,
+        1,
+        20,
+        25,
+    )
+    shown = text_of(pool_lines("teacher", summary))
+    assert "100 samples, 60 correct (60.0 %); 20 of 25 problems have one" in shown
+    assert "wrong 25, no answer 15" in shown
+    assert "(no tag)" in shown
+
+
+def test_a_mixture_says_the_teachers_share() -> None:
+    shown = text_of(mixture_lines(2, MixtureSummary(40, {"cot": 40}, {"teacher": 10, "student": 30}, 0.25)))
+    assert "40 rows; the teacher's share α is 25.0 %" in shown
+    assert "α is -" in text_of(mixture_lines(2, MixtureSummary(0, {}, {}, 0.0)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1:00"),
+        (187, "3:07"),
+        (3723, "1:02:03"),
+    ],
+)
+def test_durations(seconds: float, shown: str) -> None:
+    assert figures.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("per_second", "shown"), [(None, ""), (1234.5, "1,234/s"), (3.44, "3.4/s"), (0.2, "12.0/min"), (0.0, "")]
+)
+def test_rates(per_second: float | None, shown: str) -> None:
+    assert figures.rate(per_second) == shown

@@ -1,0 +1,138 @@
+"""The transformers generator: it writes what `model.generate` writes, and a sample depends on its own seed alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from siked_core import Completion, Message, Problem, Prompt, Request, Sampling
+from siked_core.errors import ModelError
+from siked_core.models import encode
+from siked_core.testing import make_tiny_student
+from siked_plugins.generators.transformers import TransformersGenerator
+
+QUESTIONS = ["Two and two?", "Ann has 3 pens and finds 4 more in the desk of her brother. How many has she?", "7 x 8 ="]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_student(tmp_path_factory.mktemp("student"))
+
+
+def request(question: str, draw: int = 0, seed: int = 0, prefix: str = "") -> Request:
+    return Request(Problem("p", question, "0"), None, Prompt((Message("user", question),), prefix), draw, seed)
+
+
+def write(generator: TransformersGenerator, requests: list[Request], sampling: Sampling) -> list[Completion]:
+    found = dict(generator.generate(requests, sampling))
+    return [found[place] for place in range(len(requests))]
+
+
+def test_greedy_equals_generate(folder: Path) -> None:
+    import torch
+
+    generator = TransformersGenerator({"model": str(folder), "batch_size": 2})
+    ours = write(generator, [request(question) for question in QUESTIONS], Sampling(max_tokens=24))
+    model, tokenizer = generator._load()
+    for question, completion in zip(QUESTIONS, ours, strict=True):
+        ids = torch.tensor([encode(tokenizer, Prompt((Message("user", question),)))])
+        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
+        assert completion.text == tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+        assert completion.prompt_tokens == ids.shape[1]
+
+
+def readable(generator: TransformersGenerator, max_tokens: int) -> tuple[Request, Completion]:
+    """A sampled completion whose bytes are whole characters, so that its text gives its tokens back."""
+    _, tokenizer = generator._load()
+    requests = [request("?", draw, seed=draw) for draw in range(200)]
+    completions = write(generator, requests, Sampling(1.0, 1.0, max_tokens=max_tokens))
+    for one, completion in zip(requests, completions, strict=True):
+        tokens = tokenizer(completion.text, add_special_tokens=False)["input_ids"]
+        if len(tokens) == completion.completion_tokens and "\ufffd" not in completion.text:
+            return one, completion
+    raise AssertionError("not one of 200 samples was readable")
+
+
+def test_logprob_is_that_of_the_model(folder: Path) -> None:
+    import torch
+
+    generator = TransformersGenerator({"model": str(folder)})
+    asked, completion = readable(generator, 3)
+    model, tokenizer = generator._load()
+    prompt = encode(tokenizer, asked.prompt)
+    target = tokenizer(completion.text, add_special_tokens=False)["input_ids"]
+    with torch.inference_mode():
+        logprobs = model(torch.tensor([prompt + target])).logits[0].log_softmax(-1)
+    expected = sum(float(logprobs[len(prompt) - 1 + place, token]) for place, token in enumerate(target))
+    assert completion.logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_sample_does_not_depend_on_its_batch(folder: Path) -> None:
+    sampling = Sampling(0.9, 0.95, max_tokens=20)
+    requests = [
+        request(question, draw, seed=100 * place + draw)
+        for place, question in enumerate(QUESTIONS)
+        for draw in range(4)
+    ]
+    together = write(TransformersGenerator({"model": str(folder), "batch_size": 12}), requests, sampling)
+    alone = write(TransformersGenerator({"model": str(folder), "batch_size": 1}), requests, sampling)
+    assert [one.text for one in together] == [one.text for one in alone]
+    assert len({one.text for one in together[:4]}) > 1, "draws of one prompt differ"
+
+
+def test_samples_follow_the_distribution(folder: Path) -> None:
+    import torch
+
+    generator = TransformersGenerator({"model": str(folder), "batch_size": 512})
+    draws = 2000
+    completions = write(
+        generator, [request("?", draw, seed=draw) for draw in range(draws)], Sampling(1.0, 0.5, max_tokens=1)
+    )
+    model, tokenizer = generator._load()
+    ids = torch.tensor([encode(tokenizer, Prompt((Message("user", "?"),)))])
+    with torch.inference_mode():
+        probabilities = model(ids).logits[0, -1].double().softmax(-1)
+    ordered, tokens = probabilities.sort(descending=True)
+    kept = ordered.cumsum(0) - ordered < 0.5
+    allowed = {
+        tokenizer.decode([int(token)], skip_special_tokens=True): float(p)
+        for token, p in zip(tokens[kept], ordered[kept], strict=True)
+    }
+    found = Counter(completion.text for completion in completions)
+    assert set(found) <= set(allowed)
+    mass = sum(allowed.values())
+    text, p = max(allowed.items(), key=lambda item: item[1])
+    share = p / mass
+    spread = 5 * (share * (1 - share) / draws) ** 0.5
+    assert abs(found[text] / draws - share) < spread
+
+
+def test_prefix_is_forced_and_not_returned(folder: Path) -> None:
+    generator = TransformersGenerator({"model": str(folder)})
+    plain, forced = write(generator, [request("?"), request("?", prefix="<pot>\n")], Sampling(max_tokens=4))
+    assert forced.prompt_tokens == plain.prompt_tokens + len("<pot>\n")
+    assert not forced.text.startswith("<pot>")
+
+
+def test_stop_text_ends_and_is_cut(folder: Path) -> None:
+    generator = TransformersGenerator({"model": str(folder)})
+    asked, free = readable(generator, 3)
+    stop = free.text[1:]
+    (stopped,) = write(generator, [asked], Sampling(1.0, 1.0, max_tokens=3, stop=(stop,)))
+    assert stopped.text == free.text[: free.text.index(stop)]
+    assert (free.finish_reason, stopped.finish_reason) == ("length", "stop")
+
+
+def test_missing_model_is_one_line(tmp_path: Path) -> None:
+    generator = TransformersGenerator({"model": str(tmp_path / "nothing")})
+    with pytest.raises(ModelError, match="Cannot load the model") as caught:
+        list(generator.generate([request("?")], Sampling()))
+    assert "\n" not in str(caught.value)
+
+
+def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
+    one, same, other = (make_tiny_student(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    prints = [TransformersGenerator({"model": str(folder)}).fingerprint for folder in (one, same, other)]
+    assert prints[0] == prints[1] != prints[2]

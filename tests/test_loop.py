@@ -1,0 +1,270 @@
+"""The loop on toys: whole, resumable, and never paying twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from siked_core import (
+    Completion,
+    MixContext,
+    MixingPolicy,
+    PluginError,
+    Rationale,
+    Request,
+    RunError,
+    Sampling,
+    Verdict,
+)
+from siked_core.errors import DataError, ModelError, VerifierFault
+from siked_core.loop import distill, report, stop_reason
+from siked_core.models import hash_files, read_side_file
+from siked_core.recipe import StoppingRecipe, validate
+from siked_core.registry import Registry
+from siked_core.reporting import SilentReporter
+from siked_core.run import Run, attach, start
+from siked_core.stages.evaluate import evaluate
+from siked_core.stages.mix import mix
+from siked_core.stages.rollout import rollout
+from siked_core.stages.teach import teach
+from siked_core.stages.train import train
+from siked_core.stages.verify import verdicts_of, verify
+from siked_core.testing import ToyTeacher, make_tiny_student, toy_recipe, toy_registry
+from siked_core.testing.toys import SameText
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_student(tmp_path_factory.mktemp("tiny"))
+
+
+def open_run(folder: Path, tiny: Path, registry: Registry | None = None, name: str = "run", **changes: object) -> Run:
+    recipe = validate(toy_recipe(tiny, **changes))
+    return start(recipe, registry or toy_registry(), SilentReporter(), runs=folder, name=name)
+
+
+def test_whole_loop_and_its_report(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny, baselines=True) as run:
+        found = distill(run)
+        again = report(run)
+    assert [one.round for one in found.rounds] == [0, 1]
+    assert found.rounds[0].mixture.alpha == 1.0
+    assert found.rounds[0].pool.samples == 2 * 10  # 12 problems, 2 of them held out, 2 strategies
+    assert 0 < found.rounds[0].pool.correct < 20, "the teacher's mistakes are filtered"
+    assert found.rounds[0].mixture.rows == found.rounds[0].pool.correct
+    assert {card.student for card in found.test} >= {"round-0", "only-loud", "only-quiet"}
+    assert all(card.split == "test" and card.score.total == 6 for card in found.test)
+    assert Path(found.student, "model.safetensors").exists()
+    assert json.loads(json.dumps(found.as_dict())) == again
+
+
+def test_resuming_a_finished_run_costs_nothing_and_finds_the_same(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny) as run:
+        first = distill(run).as_dict()
+        weights = hash_files(run.student("round-1"))
+    calls = ToyTeacher.calls
+    with attach("run", toy_registry(), SilentReporter(), runs=tmp_path) as run:
+        assert run.resumed
+        second = distill(run).as_dict()
+        assert hash_files(run.student("round-1")) == weights
+    assert ToyTeacher.calls == calls
+    assert first == second
+
+
+class Interrupted(ToyTeacher):
+    """Dies after so many answers."""
+
+    left = 12
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+        for item in super().generate(requests, sampling):
+            Interrupted.left -= 1
+            if Interrupted.left == 0:
+                raise KeyboardInterrupt
+            yield item
+
+
+def test_interrupted_teaching_goes_on_where_it_was(tmp_path: Path, tiny: Path) -> None:
+    Interrupted.left = 12
+    with open_run(tmp_path, tiny, toy_registry(Interrupted)) as run, pytest.raises(KeyboardInterrupt):
+        teach(run)
+    with attach("run", toy_registry(), SilentReporter(), runs=tmp_path) as run:
+        assert len(run.pool("teacher").keys()) == 10, "two whole chunks of five"
+        calls = ToyTeacher.calls
+        broken = teach(run)
+        assert ToyTeacher.calls - calls == 10
+        rows = verdicts_of(run, "teacher").select("key", "text", "status")
+    with open_run(tmp_path, tiny, name="unbroken") as run:
+        assert teach(run) == broken
+        assert verdicts_of(run, "teacher").select("key", "text", "status").equals(rows)
+
+
+def test_more_samples_draw_only_the_missing_ones(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny) as run:
+        teach(run)
+    calls = ToyTeacher.calls
+    changed = validate(toy_recipe(tiny, teacher={"generator": "toy-teacher", "samples": 3}))
+    with pytest.raises(RunError, match=r"another recipe \(teacher.samples: 1 -> 3\)"):
+        start(changed, toy_registry(), SilentReporter(), runs=tmp_path, name="run")
+    with start(changed, toy_registry(), SilentReporter(), runs=tmp_path, name="run", fork=True) as run:
+        assert run.path != tmp_path / "run"
+        assert teach(run).samples == 60
+    assert ToyTeacher.calls - calls == 40
+
+
+def test_a_trained_student_is_trained_again_only_when_what_it_is_made_from_changes(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny, stopping={"rounds": 0}) as run:
+        distill(run)
+        before = read_side_file(run.student("round-0"))
+    changed = validate(toy_recipe(tiny, stopping={"rounds": 0}, rollout={"samples": 5}))
+    with start(changed, toy_registry(), SilentReporter(), runs=tmp_path, name="run", fork=True) as run:
+        stamp = (run.student("round-0") / "model.safetensors").stat().st_mtime_ns
+        distill(run)
+        assert (run.student("round-0") / "model.safetensors").stat().st_mtime_ns == stamp
+        assert read_side_file(run.student("round-0"))["training_key"] == before["training_key"]
+        path = run.path
+    training = {**toy_recipe(tiny)["training"], "epochs": 2}
+    changed = validate(toy_recipe(tiny, stopping={"rounds": 0}, rollout={"samples": 5}, training=training))
+    with start(changed, toy_registry(), SilentReporter(), runs=tmp_path, name=path.name, fork=True) as run:
+        distill(run)
+        assert read_side_file(run.student("round-0"))["training_key"] != before["training_key"]
+
+
+def test_unfinished_identical_recipe_is_resumed_without_a_name(tmp_path: Path, tiny: Path) -> None:
+    recipe = validate(toy_recipe(tiny, stopping={"rounds": 0}))
+
+    def begin() -> Run:
+        return start(recipe, toy_registry(), SilentReporter(), runs=tmp_path)
+
+    with begin() as run:
+        teach(run)
+        first = run.path
+    with begin() as run:
+        assert (run.path, run.resumed) == (first, True)
+        distill(run)
+    with begin() as run:
+        assert (run.path.name, run.resumed) == ("sums-002", False)
+
+
+def test_two_processes_on_one_run(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny), pytest.raises(RunError, match="Another process has the run"):
+        open_run(tmp_path, tiny)
+
+
+def test_forced_and_both(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny, rollout={"mode": "both", "samples": 2, "max_tokens": 4}) as run:
+        teach(run)
+        mix(run, 0)
+        train(run, 0)
+        assert rollout(run, 1).samples == 10 * 2 * 3
+        table = verdicts_of(run, "round-1")
+    assert table.group_by("requested").len().sort("requested").rows() == [(None, 20), ("loud", 20), ("quiet", 20)]
+    assert set(table.filter(pl.col("requested") == "loud")["strategy"]) == {"loud"}
+
+
+def test_stages_before_their_time(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny) as run:
+        with pytest.raises(RunError, match="no pool 'teacher' yet"):
+            mix(run, 0)
+        with pytest.raises(RunError, match="no student 'round-0' yet"):
+            rollout(run, 1)
+        with pytest.raises(RunError, match="no student 'round-3' yet"):
+            evaluate(run, "round-3", "sums", "test")
+
+
+class Faulty(SameText):
+    """Fails at its own work."""
+
+    name = "same_text"
+
+    def answers(self, rationales: Sequence[Rationale]) -> list[Verdict]:
+        raise VerifierFault("the judge is ill")
+
+
+def test_a_fault_of_the_verifier_is_no_verdict(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny, toy_registry(Faulty)) as run:
+        with pytest.raises(VerifierFault, match=r"'same_text' failed on samples from .* the judge is ill"):
+            teach(run)
+        assert run.verdicts("teacher").read().is_empty()
+    with attach("run", toy_registry(), SilentReporter(), runs=tmp_path) as run:
+        calls = ToyTeacher.calls
+        assert verify(run, "teacher").samples == 20
+        assert ToyTeacher.calls == calls, "what was generated is kept"
+
+
+class Twice(MixingPolicy):
+    """Returns a row twice."""
+
+    name = "twice"
+
+    def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
+        return pl.concat([candidates, candidates])
+
+
+class Stranger(MixingPolicy):
+    """Returns a row of its own."""
+
+    name = "stranger"
+
+    def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
+        return candidates.head(1).with_columns(key=pl.lit("mine"))
+
+
+@pytest.mark.parametrize(("policy", "message"), [(Twice, "a row twice"), (Stranger, "not among its candidates")])
+def test_what_a_policy_returns_is_looked_at(
+    tmp_path: Path, tiny: Path, policy: type[MixingPolicy], message: str
+) -> None:
+    with open_run(
+        tmp_path, tiny, toy_registry(policy), mixing={"policy": policy.name}, rollout={"samples": 1, "max_tokens": 4}
+    ) as run:
+        teach(run)
+        mix(run, 0)
+        train(run, 0)
+        rollout(run, 1)
+        with pytest.raises(PluginError, match=message):
+            mix(run, 1)
+
+
+def test_unusable_students_are_told_before_the_teacher_is_paid(tmp_path: Path) -> None:
+    calls = ToyTeacher.calls
+    mute = make_tiny_student(tmp_path / "mute", chat_template=None)
+    with (
+        open_run(tmp_path, mute, name="a") as run,
+        pytest.raises(ModelError, match=r"no chat template.*student\.chat_template"),
+    ):
+        distill(run)
+    padless = make_tiny_student(tmp_path / "padless", pad_token=False)
+    with (
+        open_run(tmp_path, padless, name="b") as run,
+        pytest.raises(ModelError, match=r"no pad token.*student\.pad_token"),
+    ):
+        distill(run)
+    with open_run(tmp_path, tmp_path / "absent", name="c") as run, pytest.raises(ModelError, match="no model folder"):
+        distill(run)
+    assert ToyTeacher.calls == calls
+
+
+def test_an_empty_split_is_told(tmp_path: Path, tiny: Path) -> None:
+    options = {"name": "sums", "options": {"test": 0}}
+    message = "The test split of the data set 'sums' is empty"
+    with open_run(tmp_path, tiny, dataset=options) as run, pytest.raises(DataError, match=message):
+        distill(run)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "stops"),
+    [
+        ([0.2, 0.3], 1, False),
+        ([0.2, 0.204], 1, True),
+        ([0.2, 0.3, 0.3], 1, True),
+        ([0.2, 0.3, 0.25], 2, False),
+        ([0.2, 0.3, 0.25, 0.301], 2, True),
+        ([0.2, 0.3, 0.25, 0.35], 2, False),
+    ],
+)
+def test_stop_rule(accuracies: list[float], patience: int, stops: bool) -> None:
+    assert bool(stop_reason(accuracies, StoppingRecipe(min_gain=0.5, patience=patience))) == stops
