@@ -16,6 +16,8 @@ from siked_core.recipe import PluginChoice, Recipe, read_text_option
 from siked_core.registry import Registry
 from siked_core.student import resolve_model
 
+HUB_TIMEOUT_S = 10
+
 
 def check(recipe: Recipe, registry: Registry) -> None:
     """Every plugin that the recipe names exists and takes its options, and every file that it names is there.
@@ -88,16 +90,22 @@ def _check_hub(model: str) -> None:
     Raises:
         ModelError: neither is so.
     """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import model_info, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     try:
         if isinstance(try_to_load_from_cache(model, "config.json"), str):
             return
-        hf_hub_download(model, "config.json")
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(
-            f"There is no student '{model}': it is no folder here, it is not in the local Hugging Face cache, and it "
-            f"could not be had from the hub ({reason})."
-        ) from None
+        model_info(model, timeout=HUB_TIMEOUT_S)
+    except (HfHubHTTPError, HFValidationError) as error:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__).removesuffix(".")
+        found = f"the hub has none that you may use ({said})"
+    except OfflineModeIsEnabled:
+        found = "the hub is switched off (HF_HUB_OFFLINE)"
+    except Exception as error:  # whatever the network's library raises: the user's remedy is the same
+        found = f"the hub cannot be reached ({type(error).__name__})"
+    else:
+        return
+    raise ModelError(
+        f"There is no student '{model}': it is no folder here, it is not in the local Hugging Face cache, and {found}."
+    )

@@ -14,7 +14,7 @@ from siked_core import DataError, Problem
 from siked_plugins.datasets.pocket import PocketWorld
 from siked_plugins.pocket.sketch import Difficulty, evaluate, plain
 from siked_plugins.pocket.words import spoken
-from siked_plugins.pocket.world import FAMILIES, SPLITS, draw_problem, sample, split_of
+from siked_plugins.pocket.world import FAMILIES, SPLITS, Split, draw_problem, sample, split_of
 
 DRAWN = {
     "seed": st.integers(0, 2**32),
@@ -27,9 +27,12 @@ DRAWN = {
 
 @given(**DRAWN)
 @settings(max_examples=400, deadline=None)
-def test_every_step_evaluates_to_its_value_and_the_last_to_the_answer(seed, split, index, family, difficulty):
+def test_every_step_evaluates_to_its_value_and_the_last_to_the_answer(
+    seed: int, split: Split, index: int, family: str, difficulty: Difficulty
+) -> None:
     problem = draw_problem(seed, split, index, family, difficulty)
     solution = problem.solution
+    assert solution is not None
     values: dict[str, Fraction] = {}
     for step in solution.steps:
         assert step.name.isidentifier()
@@ -47,7 +50,9 @@ def test_every_step_evaluates_to_its_value_and_the_last_to_the_answer(seed, spli
 
 @given(**DRAWN)
 @settings(max_examples=200, deadline=None)
-def test_a_problem_depends_on_its_arguments_only(seed, split, index, family, difficulty):
+def test_a_problem_depends_on_its_arguments_only(
+    seed: int, split: Split, index: int, family: str, difficulty: Difficulty
+) -> None:
     first = draw_problem(seed, split, index, family, difficulty)
     assert draw_problem(seed, split, index, family, difficulty) == first
     assert split_of(first.question) == split
@@ -56,7 +61,9 @@ def test_a_problem_depends_on_its_arguments_only(seed, split, index, family, dif
 
 @given(**DRAWN)
 @settings(max_examples=200, deadline=None)
-def test_every_number_of_a_solution_is_told_or_worked_out(seed, split, index, family, difficulty):
+def test_every_number_of_a_solution_is_told_or_worked_out(
+    seed: int, split: Split, index: int, family: str, difficulty: Difficulty
+) -> None:
     """Nothing is computed from a number that a reader of the question could not know."""
     problem = draw_problem(seed, split, index, family, difficulty)
     words = {spoken(n): n for n in range(100)}
@@ -72,20 +79,20 @@ def test_every_number_of_a_solution_is_told_or_worked_out(seed, split, index, fa
 
 
 @pytest.mark.parametrize("difficulty", Difficulty)
-def test_no_question_is_in_two_splits_whatever_the_seeds(difficulty):
+def test_no_question_is_in_two_splits_whatever_the_seeds(difficulty: Difficulty) -> None:
     seen: dict[str, str] = {}
     for seed, split in zip((1, 1, 1, 2, 3, 4), SPLITS * 2, strict=True):
         for problem in sample(seed, split, 280, difficulty):
             assert seen.setdefault(problem.question, split) == split
 
 
-def test_families_come_in_equal_numbers_and_are_at_least_eight():
+def test_families_come_in_equal_numbers_and_are_at_least_eight() -> None:
     counted = Counter(problem.family for problem in sample(1, "train", 40 * len(FAMILIES)))
     assert len(counted) == len(FAMILIES) >= 8
     assert min(counted.values()) >= 36  # a repeated question is passed over
 
 
-def test_harder_problems_have_larger_numbers():
+def test_harder_problems_have_larger_numbers() -> None:
     def size(difficulty: Difficulty) -> float:
         drawn = sample(1, "train", 280, difficulty)
         return sum(float(step.value) for p in drawn for step in p.solution.steps) / len(drawn)
@@ -93,7 +100,7 @@ def test_harder_problems_have_larger_numbers():
     assert size(Difficulty.EASY) * 2 < size(Difficulty.MEDIUM) < size(Difficulty.HARD) / 2
 
 
-def test_unknown_first_problems_follow_the_story():
+def test_unknown_first_problems_follow_the_story() -> None:
     problems = [p for p in sample(5, "train", 280) if p.family in ("unknown", "pair")]
     for problem in problems:
         assert problem.solution.equations
@@ -104,7 +111,7 @@ def test_unknown_first_problems_follow_the_story():
 # The data set plugin
 
 
-def test_the_data_set_gives_what_it_is_asked_for():
+def test_the_data_set_gives_what_it_is_asked_for() -> None:
     world = PocketWorld({"seed": 3, "train": 30, "validation": 10, "test": 12, "families": ["bill", "gap"]})
     assert world.splits() == ("train", "validation", "test")
     loaded = {split: world.load(split).problems for split in SPLITS}
@@ -115,12 +122,12 @@ def test_the_data_set_gives_what_it_is_asked_for():
     assert all(isinstance(p, Problem) for p in loaded["test"])
 
 
-def test_a_larger_data_set_begins_with_the_smaller_one():
+def test_a_larger_data_set_begins_with_the_smaller_one() -> None:
     small, large = PocketWorld({"train": 50}), PocketWorld({"train": 90})
     assert large.load("train").problems[:50] == small.load("train").problems
 
 
-def test_another_seed_gives_other_problems():
+def test_another_seed_gives_other_problems() -> None:
     first, second = ({p.question for p in PocketWorld({"seed": seed}).load("test").problems} for seed in (1, 2))
     assert len(first & second) < 10
 
@@ -136,11 +143,11 @@ def test_another_seed_gives_other_problems():
         ({"tain": 3}, "Extra inputs"),
     ],
 )
-def test_bad_options_are_refused(options, message):
+def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PocketWorld(options)
 
 
-def test_an_unknown_split_is_refused():
+def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(DataError, match="no split 'dev'"):
         PocketWorld().load("dev")

@@ -14,6 +14,7 @@ from siked_plugins.pocket.sketch import Difficulty, Draw, evaluate, plain
 from siked_plugins.pocket.words import BUYERS, DAYS, GROUPS, PEOPLE, PLACES, THINGS, TOWNS, Person, spoken
 
 NAMES = [
+    *(person.identifier for person in PEOPLE),
     *("a", "b", "c", "d", "x", "y", "total", "count", "cost", "left", "rest", "gone", "now", "both", "each", "gap"),
     *("part", "final", "minutes", "price", "sum", "pens", "cups", "apples", "books"),
 ]
@@ -54,9 +55,9 @@ def arithmetic(draw: Draw) -> str:
 
 def table(draw: Draw) -> str:
     """A run of a times table or of sums."""
-    x = draw.between(2, 12)
-    start = draw.between(1, 7)
     sign = draw.pick(["*", "*", "+", "-", "/"])
+    x = draw.between(2, 12 if sign in "*/" else 60)
+    start = draw.between(1, 7 if sign in "*/" else 40)
     lines = []
     for y in range(start, start + 6):
         lines.append({"*": f"{y} * {x}", "+": f"{y + x} + {x}", "-": f"{y + x} - {x}", "/": f"{y * x} / {x}"}[sign])
@@ -84,6 +85,31 @@ def chain(draw: Draw) -> str:
     if draw.chance(0.5):
         lines = [f"{line}." for line in lines] + [f"The answer is {value}."]
     return "\n".join(lines)
+
+
+def combined(draw: Draw) -> str:
+    """Two calculations, and one on their results; a difference starts from the larger one."""
+    first, second = calculation(draw), calculation(draw)
+    x, y = int(evaluate(first)), int(evaluate(second))
+    low, high = min(x, y), max(x, y)
+    lines = [first, second]
+    kind = draw.pick(["difference", "difference", "sum", "low", "high", "limit"])
+    if kind == "difference":
+        lines.append(f"{high} - {low}")
+    elif kind == "sum":
+        lines.append(f"{x} + {y}")
+    elif kind in ("low", "high"):
+        lines.append(f"{low if kind == 'low' else high} * {draw.between(2, 9)}")
+    solutions = [solved(line) for line in lines]
+    if kind in ("low", "high"):
+        solutions[2:2] = [f"{'lower' if kind == 'low' else 'higher'}: {low if kind == 'low' else high}"]
+    if kind == "limit":
+        return "\n".join(
+            f"{solution}, which is {'above' if value > limit else 'not above'} {limit}."
+            for solution, value in zip(solutions, (x, y), strict=True)
+            for limit in [max(0, value + draw.between(-9, 8))]
+        )
+    return "\n".join(draw.pick([solutions, [f"{line}." for line in solutions]]))
 
 
 def simplify(draw: Draw) -> str:
@@ -428,9 +454,10 @@ def repeated(draw: Draw) -> str:
 
 
 KINDS: dict[Callable[[Draw], str], int] = {
-    arithmetic: 20,
+    arithmetic: 24,
     table: 4,
     chain: 10,
+    combined: 8,
     simplify: 3,
     comparison: 6,
     counting: 4,

@@ -50,19 +50,23 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def packed(tokenizer: Any, corpus_seed: int, start: int, length: int) -> Iterator[tuple[list[int], int]]:
-    """Sequences of `length` + 1 tokens, documents end to end, each with the index of the next document."""
-    buffer: list[int] = []
+def packed(
+    tokenizer: Any, corpus_seed: int, length: int, start: int = 0, rest: list[int] | None = None
+) -> Iterator[tuple[list[int], int, list[int]]]:
+    """Sequences of `length` + 1 tokens, documents end to end.
+
+    With each come the index of the next document and the tokens left over: from these two it continues.
+    """
+    rest = rest or []
     index = start
     source = documents(corpus_seed, start)
     while True:
-        texts = list(islice(source, 64))
-        for ids in tokenizer(texts).input_ids:
+        for ids in tokenizer(list(islice(source, 64))).input_ids:
             index += 1
-            buffer += [*ids, tokenizer.eos_token_id]
-            while len(buffer) > length:
-                yield buffer[: length + 1], index
-                buffer = buffer[length:]
+            rest = [*rest, *ids, tokenizer.eos_token_id]
+            while len(rest) > length:
+                row, rest = rest[: length + 1], rest[length:]
+                yield row, index, rest
 
 
 def build(options: argparse.Namespace, tokenizer: Any) -> Any:
@@ -125,8 +129,7 @@ def train(options: argparse.Namespace) -> None:
     model = build(options, tokenizer).to(device)
     tuned = optimizers(model, options)
     peaks = [group["lr"] for optimizer in tuned for group in optimizer.param_groups]
-    # Documents that taught the tokenizer are trained on too; they are a small part.
-    state = {"tokens": 0, "step": 0, "document": 0, "seconds": 0.0}
+    state: dict[str, Any] = {"tokens": 0, "step": 0, "seconds": 0.0, "document": 0, "rest": []}
     log: list[dict[str, float]] = []
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
@@ -146,12 +149,12 @@ def train(options: argparse.Namespace) -> None:
 
     model.train()
     started, last_save, recent = time.monotonic() - state["seconds"], time.monotonic(), []
-    source = packed(tokenizer, options.corpus_seed, int(state["document"]), options.sequence)
+    source = packed(tokenizer, options.corpus_seed, options.sequence, state["document"], state["rest"])
     while state["tokens"] < options.tokens:
         rows = list(islice(source, options.batch))
-        state["document"] = rows[-1][1]
-        batch = torch.tensor([ids for ids, _ in rows], device=device)  # (B, T + 1)
-        share = rate(int(state["tokens"]), options)
+        _, state["document"], state["rest"] = rows[-1]
+        batch = torch.tensor([ids for ids, _, _ in rows], device=device)  # (B, T + 1)
+        share = rate(state["tokens"], options)
         for group, peak in zip((g for o in tuned for g in o.param_groups), peaks, strict=True):
             group["lr"] = peak * share
         logits = model(batch[:, :-1], use_cache=False).logits  # (B, T, V)
@@ -180,7 +183,15 @@ def train(options: argparse.Namespace) -> None:
     tokenizer.save_pretrained(options.out)
     settings = {name: value for name, value in vars(options).items() if name not in ("out", "work", "threads", "every")}
     parameters = sum(p.numel() for p in model.parameters())
-    record = {"settings": settings, "parameters": parameters, "device": device, "final": state, "log": log}
+    record = {
+        "settings": settings,
+        "parameters": parameters,
+        "device": device,
+        "tokens": state["tokens"],
+        "documents": state["document"],
+        "seconds": round(state["seconds"]),
+        "log": log,
+    }
     (options.out / "training_log.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
 """Equation of thought: the problem as a system of equations, whose solution for `ans` is the answer.
 
 Source: EoTD (arXiv 2401.11864): equations left unsimplified, each with an optional comment line that starts with "%".
-Departures: a comment after "#" or "//", or behind an equation, becomes such a line; words around the system are cut.
+Departures: a comment after "#" or "//", or behind an equation, becomes such a line; words around the system are cut;
+`x` will do as the unknown where nothing is called `ans`.
 What the equations mean, and whether they can be solved, is the verifier's to say.
 """
 
@@ -18,7 +19,10 @@ _TEX_SIGNS = ((re.compile(r"\\(?:times|cdot)\b"), "*"), (re.compile(r"\\div\b"),
 _BULLET = re.compile(r"^(?:[*\u2022][ ]+|\(?\d+[.)][ ]+)+(?=\S)")
 _COMMENT = re.compile(r"(?:%|#|//)[%#/ ]*(.*)")
 _REMARK = re.compile(r"(.*?\S)\s*(?:#|(?<=\s)//(?=\s*[A-Za-z])|(?<=\s)%(?=\s*[A-Za-z]\w*\s+[A-Za-z]))[%#/ ]*(.*)")
-_TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\$?(?:\d[\d,]*\.?\d*|\.\d+))|(?P<sign>\*\*|[-+*/^()%]))")
+_UNKNOWN = re.compile(r"(?<![A-Za-z_])(?:ans|x)(?!\w)")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<sign>\*\*|[-+*/^()%]|of\b)|(?P<name>[A-Za-z_]\w*)|(?P<number>[$\u20ac\u00a3]?(?:\d[\d,]*\.?\d*|\.\d+)))"
+)
 
 
 class EquationOfThought(Strategy):
@@ -46,18 +50,17 @@ class EquationOfThought(Strategy):
                 comments.append(comment[1].strip())
                 continue
             remark = _REMARK.fullmatch(line)
-            equation = _plain(remark[1] if remark else line)
-            if not _is_equation(equation):
-                continue
-            if remark:
-                comments.append(remark[2].strip())
-            lines += [*(f"% {comment}" for comment in comments if comment), equation]
-            comments = []
-            equations.append(equation)
+            found = [_plain(part) for part in (remark[1] if remark else line).split(";")]
+            found = [part for part in found if _is_equation(part)]
+            if found:
+                comments += [remark[2].strip()] if remark else []
+                lines += [*(f"% {comment}" for comment in comments if comment), *found]
+                comments = []
+                equations += found
         if not equations:
             return Unreadable('There is no equation: each stands on a line of its own, as in "x + 5 = 20".')
-        if not any(re.search(r"(?<![A-Za-z_])ans(?!\w)", equation) for equation in equations):
-            return Unreadable("No equation holds `ans`, the unknown to report.")
+        if not any(_UNKNOWN.search(equation) for equation in equations):
+            return Unreadable("No equation holds the unknown to report, `ans` (or `x`).")
         return Rationale(self.name, "\n".join(lines), "\n".join(equations))
 
     def demonstrate(self, solution: WorkedSolution) -> str | None:
@@ -83,7 +86,7 @@ def _plain(line: str) -> str:
     """A line without TeX's and a list's marks around the equation."""
     for sign, plain in _TEX_SIGNS:
         line = sign.sub(plain, line)
-    return _BULLET.sub("", _TEX.sub("", line).strip(" .,;"), count=1)
+    return _BULLET.sub("", _TEX.sub("", line.replace("==", "=")).strip(" .,;"), count=1)
 
 
 def _is_arithmetic(expression: str) -> bool:

@@ -46,9 +46,10 @@ _STATEMENT = re.compile(
     r"|(?:for|while|if|elif|else|with|try|except|finally)\b.*:\s*(?:#.*)?$)"
 )
 _SAYS = re.compile(
-    r"(?:\b(?:so|therefore|thus|hence|finally)\b[,:]?\s+)?(?:\b(?:the|my|our)\s+)?(?:\b(?:final|correct|numerical)\s+)?"
-    r"\banswer\b[*_]*(?:\s+to\s+[^.\n]{0,80}?)?\s*(?:(?:(?:should|must|would|will)\s+be|is|was)\b\s*:?|[=:])|####",
-    re.IGNORECASE,
+    r"(?:\b(?:so|therefore|thus|hence|finally)\b[,:]?\s+)?\b(?:the|my|our)\s+(?:(?:final|correct|numerical)\s+)?answer\b[*_]*"
+    r"(?:\s+to\s+[^.\n]{0,80}?)?\s*(?:(?:(?:should|must|would|will)\s+be|is)\b\s*:?|[=:])"
+    r"|(?:^|(?<=[.!?;][ ]))[ *#_]*(?:(?:final|correct)\s+)?answer[*_]*\s*(?:is\b|[=:])|####",
+    re.IGNORECASE | re.MULTILINE,
 )
 _BOLD = re.compile(r"(?<![\w*)])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*(])")
 _HEADING = re.compile(r"^[ ]*(?:#{1,3}[ ]+)+", re.MULTILINE)
@@ -191,7 +192,8 @@ def stated(text: str) -> Stated | None:
     for found in _SAYS.finditer(text):
         line = text[found.end() :].lstrip(" *:#\n").partition("\n")[0]
         if answer := _answer(line.partition("####")[0]):
-            return Stated(_unboxed(text[: found.start()]).rstrip(" ,;:*_#\n"), answer)
+            before = _unboxed(text[: found.start()]).rstrip(" *_#")
+            return Stated(before.rstrip(" ,;:") if before[-1:] != "\n" else before.rstrip(), answer)
     boxes = list(_BOXED.finditer(text))
     if not boxes:
         return None

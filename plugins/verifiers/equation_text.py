@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 LONGEST = 8_000
 """Characters. A longer system is not read."""
@@ -22,6 +23,7 @@ _TOKEN = re.compile(
     r"\s*+(?:(?P<number>(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d*+)?+(?:[eE][+-]?\d{1,2}(?!\w))?+|\.\d++(?:[eE][+-]?\d{1,2}(?!\w))?+)"
     r"|(?P<name>[^\W\d]\w*+)|(?P<operator>\*\*|[-+*/^()=%])|(?P<end>$))"
 )
+_FUNCTIONS = frozenset({"sqrt", "abs", "ceil", "exp", "floor", "int", "ln", "log", "max", "min", "mod", "round", "sum"})
 _PLAIN = str.maketrans({
     "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "−": "-", "–": "-", "[": "(", "]": ")", "{": "(", "}": ")",
     "$": " ", "€": " ", "£": " ", "₹": " ", "¢": " ", "`": " ",
@@ -30,11 +32,11 @@ _NUMBERING = re.compile(r"(?:\(?\d{1,3}[.)]\s++|[•*]\s++)(?=[^\W\d])")
 _TRAILING_COMMENT = re.compile(r"\s%(?=[^%\n]*[^\W\d_]{2})(?!\s*of\b)")
 
 
-class UnreadableSystem(Exception):
+class UnreadableSystemError(Exception):
     """The text is not a system of equations, and why."""
 
 
-class TooLargeSystem(Exception):
+class TooLargeSystemError(Exception):
     """The system is larger than is worth solving."""
 
 
@@ -66,6 +68,7 @@ class Power:
 
 
 Tree = Number | Name | Sum | Product | Power
+HALF = Number(Fraction(1, 2))
 MINUS_ONE = Number(Fraction(-1))
 
 
@@ -79,20 +82,20 @@ def read_system(text: str) -> list[ParsedEquation]:
     """Read every equation of the text, in order.
 
     Raises:
-        UnreadableSystem: a line is not an equation, or there is none.
-        TooLargeSystem: too long, too deeply nested, or too many equations.
+        UnreadableSystemError: a line is not an equation, or there is none.
+        TooLargeSystemError: too long, too deeply nested, or too many equations.
     """
     if len(text) > LONGEST:
-        raise TooLargeSystem(f"{len(text)} characters; at most {LONGEST} are read")
+        raise TooLargeSystemError(f"{len(text)} characters; at most {LONGEST} are read")
     equations: list[ParsedEquation] = []
     for line in text.splitlines():
         for part in _equations_of(line):
             sides = _Parser(part).sides()
-            equations += [ParsedEquation(left, right) for left, right in zip(sides, sides[1:], strict=False)]
+            equations += [ParsedEquation(left, right) for left, right in pairwise(sides)]
             if len(equations) > _EQUATIONS:
-                raise TooLargeSystem(f"more than {_EQUATIONS} equations")
+                raise TooLargeSystemError(f"more than {_EQUATIONS} equations")
     if not equations:
-        raise UnreadableSystem("there is no equation")
+        raise UnreadableSystemError("there is no equation")
     return equations
 
 
@@ -125,7 +128,7 @@ class _Parser:
         while True:
             token = _TOKEN.match(text, at)
             if token is None:
-                raise UnreadableSystem(f"cannot read {text[at : at + 20].strip()!r} in {_short(text)}")
+                raise UnreadableSystemError(f"cannot read {text[at : at + 20].strip()!r} in {_short(text)}")
             at = token.end()
             kind = str(token.lastgroup)
             if kind == "end":
@@ -140,9 +143,9 @@ class _Parser:
         while self._accept("="):
             sides.append(self._sum())
         if self._tokens[self._at][0] != "end":
-            raise UnreadableSystem(f"unexpected {self._tokens[self._at][1]!r} in {_short(self._text)}")
+            raise UnreadableSystemError(f"unexpected {self._tokens[self._at][1]!r} in {_short(self._text)}")
         if len(sides) == 1:
-            raise UnreadableSystem(f"no equals sign in {_short(self._text)}")
+            raise UnreadableSystemError(f"no equals sign in {_short(self._text)}")
         return sides
 
     def _accept(self, *operators: str) -> str:
@@ -209,23 +212,27 @@ class _Parser:
         if kind == "number":
             digits = text.replace(",", "")
             if len(digits) > _DIGITS:
-                raise TooLargeSystem(f"a number of {len(digits)} characters")
+                raise TooLargeSystemError(f"a number of {len(digits)} characters")
             return Number(Fraction(digits if not digits.endswith(".") else digits[:-1]))
         if kind == "name":
-            return Name(text)
+            if self._tokens[self._at][1] != "(" or text.casefold() not in _FUNCTIONS:
+                return Name(text)
+            if text.casefold() != "sqrt":
+                raise UnreadableSystemError(f"functions such as {text}() are not read")
+            return Power(self._atom(), HALF)
         if text == "(":
             self._deepen()
             inner = self._sum()
             self._depth -= 1
             if not self._accept(")"):
-                raise UnreadableSystem(f"a bracket is not closed in {_short(self._text)}")
+                raise UnreadableSystemError(f"a bracket is not closed in {_short(self._text)}")
             return inner
-        raise UnreadableSystem(f"unexpected {text or 'end'!r} in {_short(self._text)}")
+        raise UnreadableSystemError(f"unexpected {text or 'end'!r} in {_short(self._text)}")
 
     def _deepen(self) -> None:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise TooLargeSystem(f"brackets nested more than {_DEEPEST} deep")
+            raise TooLargeSystemError(f"brackets nested more than {_DEEPEST} deep")
 
 
 def _short(text: str) -> str:

@@ -19,7 +19,7 @@ from siked_plugins.verifiers.equation_text import (
     Power,
     Product,
     Sum,
-    TooLargeSystem,
+    TooLargeSystemError,
     Tree,
 )
 
@@ -33,11 +33,11 @@ Form = dict[str, Fraction]
 Row = dict[str, int]
 
 
-class InconsistentSystem(Exception):
+class InconsistentSystemError(Exception):
     """The equations contradict each other."""
 
 
-class _NotLinear(Exception):
+class _NotLinearError(Exception):
     """Not linear yet in what is unknown."""
 
 
@@ -65,10 +65,24 @@ def solve(equations: Sequence[ParsedEquation]) -> Solution:
     """Find every unknown that the equations determine by linear steps.
 
     Raises:
-        InconsistentSystem: they contradict each other, or divide by zero.
-        TooLargeSystem: more work, or larger numbers, than is worth it.
+        InconsistentSystemError: they contradict each other, or divide by zero.
+        TooLargeSystemError: more work, or larger numbers, than is worth it.
     """
     return _Solver(equations).solve()
+
+
+def broken(equations: Sequence[ParsedEquation], known: dict[str, Fraction]) -> ParsedEquation | None:
+    """Substitute back: the first equation, of those without an unknown left, that the values do not meet."""
+    check = _Solver(())
+    check._known = known
+    for equation in equations:
+        if (names_of(equation.left) | names_of(equation.right)) <= known.keys():
+            try:
+                if check._form(equation.left) != check._form(equation.right):
+                    return equation
+            except _NotLinearError:  # an irrational power, which was left to the caller
+                continue
+    return None
 
 
 class _Solver:
@@ -90,30 +104,26 @@ class _Solver:
                     continue
                 try:
                     form = self._sum([self._form(equation.left), _scaled(self._form(equation.right), Fraction(-1))])
-                except _NotLinear:
+                except _NotLinearError:
                     still.append((equation, names))
                     continue
                 self._insert(_row(form))
             self._waiting = still
             fresh = self._known.keys() - before
-        self._check(before)
         return Solution(self._known, [equation for equation, _ in self._waiting])
-
-    def _check(self, _: object) -> None:
-        """Every row must hold with the known values put in: elimination is exact, so this can only confirm it."""
 
     def _step(self, amount: int = 1) -> None:
         self._work += amount
         if self._work > _WORK:
-            raise TooLargeSystem("it takes too many steps to solve")
+            raise TooLargeSystemError("it takes too many steps to solve")
 
     def _form(self, tree: Tree) -> Form:
         self._step()
         if isinstance(tree, Number):
-            return {_CONSTANT: tree.value}
+            return {_CONSTANT: tree.value} if tree.value else {}
         if isinstance(tree, Name):
             known = self._known.get(tree.name)
-            return {tree.name: Fraction(1)} if known is None else {_CONSTANT: known}
+            return {tree.name: Fraction(1)} if known is None else {_CONSTANT: known} if known else {}
         if isinstance(tree, Sum):
             return self._sum([self._form(term) for term in tree.terms])
         if isinstance(tree, Product):
@@ -131,11 +141,11 @@ class _Solver:
     def _product(self, tree: Product) -> Form:
         factor = Fraction(1)
         linear: Form | None = None
-        late: _NotLinear | None = None
+        late: _NotLinearError | None = None
         for part in tree.factors:
             try:
                 form = self._form(part)
-            except _NotLinear as error:
+            except _NotLinearError as error:
                 late = error
                 continue
             if form.keys() <= {_CONSTANT}:
@@ -143,14 +153,14 @@ class _Solver:
             elif linear is None:
                 linear = form
             else:
-                late = _NotLinear()
+                late = _NotLinearError()
         for part in tree.divisors:
             form = self._form(part)
             if not form.keys() <= {_CONSTANT}:
-                late = _NotLinear()
+                late = _NotLinearError()
                 continue
             if not form:
-                raise InconsistentSystem("it divides by zero")
+                raise InconsistentSystemError("it divides by zero")
             factor = _bounded(factor / form[_CONSTANT])
         if late is not None:
             raise late
@@ -160,18 +170,18 @@ class _Solver:
     def _power(self, tree: Power) -> Form:
         base, exponent = self._form(tree.base), self._form(tree.exponent)
         if not exponent.keys() <= {_CONSTANT}:
-            raise _NotLinear
+            raise _NotLinearError
         power = exponent.get(_CONSTANT, Fraction(0))
         if power == 1:
             return base
         if not base.keys() <= {_CONSTANT} or power.denominator != 1:
-            raise _NotLinear
+            raise _NotLinearError
         value = base.get(_CONSTANT, Fraction(0))
         if value == 0 and power <= 0:
-            raise InconsistentSystem("it divides by zero" if power else "it has 0 to the power of 0")
+            raise InconsistentSystemError("it divides by zero" if power else "it has 0 to the power of 0")
         size = max(value.numerator.bit_length(), value.denominator.bit_length())
         if abs(power) * size > _BITS and abs(value) != 1:
-            raise TooLargeSystem("a power is too large")
+            raise TooLargeSystemError("a power is too large")
         result = value ** int(power)
         return {_CONSTANT: result} if result else {}
 
@@ -182,7 +192,7 @@ class _Solver:
         names = [name for name in row if name != _CONSTANT]
         if not names:
             if row:
-                raise InconsistentSystem("its equations contradict each other")
+                raise InconsistentSystemError("its equations contradict each other")
             return
         pivot = names[0]
         for other, existing in list(self._rows.items()):
@@ -210,7 +220,7 @@ class _Solver:
 def _row(form: Form) -> Row:
     common = math.lcm(*(value.denominator for value in form.values())) if form else 1
     if common.bit_length() > 2 * _BITS:
-        raise TooLargeSystem("its numbers are too large")
+        raise TooLargeSystemError("its numbers are too large")
     return _primitive({name: int(value * common) for name, value in form.items()})
 
 
@@ -219,7 +229,7 @@ def _primitive(row: Row) -> Row:
     if divisor > 1:
         row = {name: value // divisor for name, value in row.items()}
     if any(value.bit_length() > 4 * _BITS for value in row.values()):
-        raise TooLargeSystem("its numbers are too large")
+        raise TooLargeSystemError("its numbers are too large")
     return row
 
 
@@ -229,5 +239,5 @@ def _scaled(form: Form, factor: Fraction) -> Form:
 
 def _bounded(value: Fraction) -> Fraction:
     if value.numerator.bit_length() > _BITS or value.denominator.bit_length() > _BITS:
-        raise TooLargeSystem("its numbers are too large")
+        raise TooLargeSystemError("its numbers are too large")
     return value

@@ -106,7 +106,7 @@ class Cage:
         return entered
 
     def _try_unshare(self, flag: int) -> bool:
-        return self._libc.unshare(flag) == 0
+        return bool(self._libc.unshare(flag) == 0)
 
     def _become_init(self) -> None:
         """Go on as process 1 of the new PID namespace: when it ends, the kernel kills everything inside."""

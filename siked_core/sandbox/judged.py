@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins
 import io
 import json
+import math
 import os
 import struct
 import sys
@@ -30,11 +31,11 @@ _TAIL_LINES = 10
 _INTEGER_BITS = 8_000
 
 
-class _NotANumber(Exception):
+class _NotANumberError(Exception):
     """The answer is a value of a kind that is no answer."""
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """The answer is too long to report."""
 
 
@@ -89,9 +90,9 @@ def run(code: str, nonce: bytes, output_characters: int) -> NoReturn:
             _report(nonce, "answered", answer=_text_of(value))
         lines = [line for line in "".join(printed.parts).splitlines() if line.strip()]
         _report(nonce, "printed", lines=[line[:200] for line in lines[-_TAIL_LINES:]])
-    except _NotANumber as error:
+    except _NotANumberError as error:
         _report(nonce, "no_answer", why=str(error))
-    except _TooLarge as error:
+    except _TooLargeError as error:
         _report(nonce, "too_large", why=str(error))
     except MemoryError:
         del printed.parts[:]
@@ -132,7 +133,7 @@ def _text_of(value: Any, depth: int = 0) -> str:
     Not taken: bool, complex, anything that is not finite, and every other type.
     """
     if isinstance(value, bool):
-        raise _NotANumber(f"the answer is a bool ({value}), not a number")
+        raise _NotANumberError(f"the answer is a bool ({value}), not a number")
     if isinstance(value, int):
         return _integer(int.__int__(value))
     if isinstance(value, float):
@@ -140,18 +141,21 @@ def _text_of(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         text = str.__str__(value).strip()
         if not text:
-            raise _NotANumber("the answer is an empty text")
+            raise _NotANumberError("the answer is an empty text")
         if len(text) > _ANSWER_CHARACTERS:
-            raise _TooLarge(f"the answer is a text of {len(text)} characters; at most {_ANSWER_CHARACTERS} are read")
+            raise _TooLargeError(
+                f"the answer is a text of {len(text)} characters; at most {_ANSWER_CHARACTERS} are read"
+            )
         return text
     if isinstance(value, Fraction):
-        return f"{_integer(int.__int__(value.numerator))}/{_integer(int.__int__(value.denominator))}".removesuffix("/1")
+        above, below = _integer(int.__int__(value.numerator)), _integer(int.__int__(value.denominator))
+        return f"{above}/{below}".removesuffix("/1")
     if isinstance(value, Decimal):
         if not Decimal.is_finite(value):
-            raise _NotANumber(f"the answer is not finite: {_line(value)}")
+            raise _NotANumberError(f"the answer is not finite: {_line(value)}")
         return Decimal.__str__(value)[:_ANSWER_CHARACTERS]
     if isinstance(value, complex):
-        raise _NotANumber(f"the answer is complex: {_line(value)}")
+        raise _NotANumberError(f"the answer is complex: {_line(value)}")
     sympy = sys.modules.get("sympy")
     if sympy is not None and isinstance(value, sympy.Basic):
         return _sympy(value, sympy)
@@ -159,19 +163,19 @@ def _text_of(value: Any, depth: int = 0) -> str:
         items = list(value.values() if isinstance(value, dict) else value)
         if len(items) == 1:
             return _text_of(items[0], depth + 1)
-        raise _NotANumber(f"the answer holds {len(items)} values, not one")
-    raise _NotANumber(f"the answer is a {_line(type(value).__name__)}, not a number")
+        raise _NotANumberError(f"the answer holds {len(items)} values, not one")
+    raise _NotANumberError(f"the answer is a {_line(type(value).__name__)}, not a number")
 
 
 def _integer(value: int) -> str:
     if value.bit_length() > _INTEGER_BITS:
-        raise _TooLarge(f"the answer is an integer of {value.bit_length()} bits; at most {_INTEGER_BITS} are read")
+        raise _TooLargeError(f"the answer is an integer of {value.bit_length()} bits; at most {_INTEGER_BITS} are read")
     return str(value)
 
 
 def _float(value: float) -> str:
-    if value != value or value in (float("inf"), float("-inf")):
-        raise _NotANumber(f"the answer is not finite: {value}")
+    if not math.isfinite(value):
+        raise _NotANumberError(f"the answer is not finite: {value}")
     return repr(value)
 
 
@@ -181,8 +185,8 @@ def _sympy(value: Any, sympy: Any) -> str:
     if isinstance(value, (sympy.FiniteSet, sympy.Tuple)) and len(value.args) == 1:
         return _sympy(value.args[0], sympy)
     if not getattr(value, "is_number", False):
-        raise _NotANumber(f"the answer is an expression, not a number: {_line(value)}")
+        raise _NotANumberError(f"the answer is an expression, not a number: {_line(value)}")
     number = sympy.N(value, 30)
     if not number.is_Float or not number.is_finite:
-        raise _NotANumber(f"the answer is not a finite real number: {_line(value)}")
+        raise _NotANumberError(f"the answer is not a finite real number: {_line(value)}")
     return str(sympy.N(value, 17) if isinstance(value, sympy.Float) else number)

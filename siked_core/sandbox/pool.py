@@ -49,7 +49,7 @@ main(int(sys.argv[2]), settings)
 """The packages are entered by hand so that their `__init__`, and all that it imports, is not run."""
 
 
-class _ZygoteDied(Exception):
+class _ZygoteDiedError(Exception):
     """The zygote has gone, or does not answer any more."""
 
 
@@ -99,15 +99,15 @@ class _Zygote:
         try:
             send(self.connection, {"id": request, "nonce": secrets.token_hex(16), "code": code})
         except OSError as error:
-            raise _ZygoteDied from error
+            raise _ZygoteDiedError from error
 
     def receive(self) -> dict[str, Any]:
         try:
             message = receive(self.connection)
         except OSError as error:
-            raise _ZygoteDied from error
+            raise _ZygoteDiedError from error
         if message is None:
-            raise _ZygoteDied
+            raise _ZygoteDiedError
         return message
 
     def _last_words(self) -> str:
@@ -246,7 +246,7 @@ class _Batch:
             waiting.popleft()
             try:
                 zygote.send(self._pool._number(), index, self._programs[index])
-            except _ZygoteDied:
+            except _ZygoteDiedError:
                 self._bury(with_sympy)
 
     def _collect(self) -> None:
@@ -260,7 +260,7 @@ class _Batch:
             zygote = self._pool._zygotes[kind]
             try:
                 message = zygote.receive()
-            except _ZygoteDied:
+            except _ZygoteDiedError:
                 self._bury(kind)
                 continue
             index, _ = zygote.running.pop(message["id"])

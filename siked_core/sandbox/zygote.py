@@ -10,6 +10,7 @@ Wire, both ways: a 4-byte big-endian length and a JSON object.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gc
 import importlib
 import json
@@ -193,10 +194,8 @@ def _frame(child: _Child) -> bytes | None:
 
 def _kill(pid: int) -> None:
     for kill in (os.killpg, os.kill):
-        try:
+        with contextlib.suppress(OSError):  # it is gone, or (killpg) has not made its group yet
             kill(pid, signal.SIGKILL)
-        except OSError:  # it is gone, or (killpg) has not made its group yet
-            pass
 
 
 def send(connection: socket.socket, message: dict[str, Any]) -> None:

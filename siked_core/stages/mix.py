@@ -30,7 +30,7 @@ def mix(run: Run, round: int, only: str | None = None) -> MixtureSummary:
     import polars as pl
 
     name = f"only-{only}" if only else f"round-{round}"
-    with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixtures") as progress:
+    with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixture") as progress:
         pools = [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
         tables = pl.concat([verdicts_of(run, pool) for pool in pools])
         attempts = ledger(tables)

@@ -8,6 +8,7 @@ same when more problems are used.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,21 +33,18 @@ def problems(run: Run, split: str, dataset: str | None = None) -> tuple[Problem,
         RecipeError: the data set is not one of this run's.
     """
     choice = _choice(run, dataset)
-    settings = _settings(run, choice)
-    path = run.path / "problems" / f"{choice.name}-{split}-{digest(settings)[:8]}.parquet"
+    settings = digest({"dataset": choice.model_dump(mode="json"), "data": run.recipe.data.model_dump(mode="json")})
+    path = run.path / "problems" / f"{choice.name}-{split}-{settings[:8]}.parquet"
     if not path.exists():
-        with run.reporter.stage(f"read {choice.name} ({split})", 1, "splits") as progress:
+        with run.reporter.stage(f"read {choice.name} {split}", 1, "split") as progress:
             loaded = _load(run, choice, split)
-            _store(loaded, path)
+            for name, part in loaded.items():
+                _store(part, path.with_name(f"{choice.name}-{name}-{settings[:8]}.parquet"))
             progress.advance()
-            left_out = f", {len(loaded.excluded):,} left out" if loaded.excluded else ""
-            progress.finish(f"{len(loaded.problems):,} problems{left_out}")
-        if loaded.excluded:
-            first = loaded.excluded[0]
-            run.reporter.note(
-                f"{choice.name} ({split}): {len(loaded.excluded):,} problems are left out, for example {first.id}: "
-                f"{first.why}"
-            )
+            count = len(loaded[split].excluded)
+            progress.finish(f"{len(loaded[split].problems):,} problems" + (f", {count:,} left out" if count else ""))
+        for excluded in loaded[split].excluded[:1]:
+            run.reporter.note(f"{choice.name} {split}: {count:,} left out, for example {excluded.id}: {excluded.why}")
     return tuple(problem for problem in _read(path) if isinstance(problem, Problem))
 
 
@@ -68,42 +66,46 @@ def _choice(run: Run, dataset: str | None) -> PluginChoice:
     return choices[name]
 
 
-def _settings(run: Run, choice: PluginChoice) -> dict[str, Any]:
-    return {"dataset": choice.model_dump(mode="json"), "data": run.recipe.data.model_dump(mode="json")}
-
-
-def _load(run: Run, choice: PluginChoice, split: str) -> Loaded:
+def _load(run: Run, choice: PluginChoice, split: str) -> dict[str, Loaded]:
+    """The split that is asked for; with it, the one that comes out of the same reading."""
     dataset = make_dataset(run, choice)
     data, available = run.recipe.data, dataset.splits()
-    if split == "test":
-        source = "test" if "test" in available else None
-        loaded = dataset.load("test") if source else None
-        limit = data.test_limit
-    elif "validation" in available or "train" not in available:
-        loaded = dataset.load(split) if split in available else None
-        limit = data.limit if split == "train" else data.validation_limit
+    limits = {"train": data.limit, "validation": data.validation_limit, "test": data.test_limit}
+    if split in available:
+        loaded = {split: dataset.load(split)}
+    elif split == "validation" and "train" in available:
+        loaded = {"train": dataset.load("train")}
     else:
-        whole = dataset.load("train")
-        ordered = sorted(whole.problems, key=lambda problem: _place(problem.id))
-        count = min(data.validation, int(len(ordered) * HELD_OUT_SHARE))
-        held_out = {problem.id for problem in ordered[:count]}
-        chosen = [problem for problem in whole.problems if (problem.id in held_out) == (split == "validation")]
-        loaded = Loaded(tuple(chosen), whole.excluded if split == "train" else ())
-        limit = data.limit if split == "train" else data.validation_limit
-    if loaded is None:
         raise DataError(
             f"The data set '{choice.name}' has no {split} split (it has {', '.join(available) or 'none'}). Map one "
             f"with dataset.options.splits, or choose another data set."
         )
-    kept = loaded.problems
-    if limit is not None and limit < len(kept):
-        # A subset by hash, in the data's own order: raising the limit keeps every problem that was used before.
-        chosen_ids = {problem.id for problem in sorted(kept, key=lambda problem: _place(problem.id))[:limit]}
-        kept = tuple(problem for problem in kept if problem.id in chosen_ids)
-    if not kept:
-        raise DataError(f"The {split} split of the data set '{choice.name}' is empty: it has no usable problem.")
-    _refuse_twins(kept, choice.name)
-    return Loaded(kept, loaded.excluded)
+    if "train" in loaded and "validation" not in available:
+        whole = loaded["train"]
+        count = min(data.validation, max(1, int(len(whole.problems) * HELD_OUT_SHARE)))
+        held_out = _subset(whole.problems, count)
+        ids = {problem.id for problem in held_out}
+        rest = tuple(problem for problem in whole.problems if problem.id not in ids)
+        loaded = {"train": Loaded(rest, whole.excluded), "validation": Loaded(held_out)}
+    return {name: _limited(part, limits[name], choice.name, name) for name, part in loaded.items()}
+
+
+def _limited(loaded: Loaded, limit: int | None, dataset: str, split: str) -> Loaded:
+    if not loaded.problems:
+        raise DataError(f"The {split} split of the data set '{dataset}' is empty: it has no usable problem.")
+    twins = [name for name, count in Counter(problem.id for problem in loaded.problems).items() if count > 1]
+    if twins:
+        raise DataError(f"The data set '{dataset}' has two problems with the id '{twins[0]}'.")
+    return Loaded(_subset(loaded.problems, limit or len(loaded.problems)), loaded.excluded)
+
+
+def _subset(problems: tuple[Problem, ...], count: int) -> tuple[Problem, ...]:
+    """So many of the problems, chosen by the hash of their ids, in their own order.
+
+    A larger subset holds every smaller one, so raising a limit keeps all problems that were used before.
+    """
+    chosen = {problem.id for problem in sorted(problems, key=lambda problem: _place(problem.id))[:count]}
+    return tuple(problem for problem in problems if problem.id in chosen)
 
 
 def make_dataset(run: Run, choice: PluginChoice) -> Dataset:
@@ -118,14 +120,6 @@ def make_dataset(run: Run, choice: PluginChoice) -> Dataset:
 
 def _place(identifier: str) -> bytes:
     return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
-
-
-def _refuse_twins(kept: tuple[Problem, ...], dataset: str) -> None:
-    seen: set[str] = set()
-    for problem in kept:
-        if problem.id in seen:
-            raise DataError(f"The data set '{dataset}' has two problems with the id '{problem.id}'.")
-        seen.add(problem.id)
 
 
 @cache

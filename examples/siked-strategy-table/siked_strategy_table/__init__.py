@@ -33,7 +33,9 @@ class Table(Strategy):
                 rows.append(f"|{'|'.join(cells)}|")
             elif rows and (stated := ANSWER.search(line)):
                 return Rationale(self.name, "\n".join([*rows, f"The answer is {stated[1]}."]), stated[1])
-        return Unreadable('There is no line "The answer is N." after the rows.' if rows else "There is no numbered row.")
+        return Unreadable(
+            'There is no line "The answer is N." after the rows.' if rows else "There is no numbered row."
+        )
 
     def demonstrate(self, solution: WorkedSolution) -> str | None:
         """A row for each step, names replaced by their values. None where a cell would not be read back."""
