@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from siked_core.scorecard import Score
 
 NOTHING = "-"
@@ -40,6 +42,11 @@ def duration(seconds: float) -> str:
     minutes, seconds_left = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds_left:02}" if hours else f"{minutes}:{seconds_left:02}"
+
+
+def countdown(seconds: float) -> str:
+    """As `duration`, in whole seconds: an estimate has no tenths."""
+    return f"{math.ceil(seconds)} s" if seconds < 9.95 else duration(seconds)
 
 
 def rate(per_second: float | None) -> str:

@@ -15,9 +15,6 @@ from rich.text import Text
 from siked_cli import figures
 from siked_core.reporting import Progress
 
-NAME_WIDTH = 34
-"""Of a finished stage's name, so that durations stand below one another."""
-
 
 class LiveReporter:
     """Shows on a terminal what is being done, how fast, and how long it will take."""
@@ -41,7 +38,7 @@ class LiveReporter:
             raise
         self._end(task)
         took = figures.duration(time.monotonic() - began)
-        self._line("done", "green", name, f"{took:>7}  {progress.summary}".rstrip())
+        self._line(f"done {took:>7} ", "green", name, progress.summary)
 
     def note(self, text: str) -> None:
         self._console.print(Text(text, style="dim"))
@@ -79,7 +76,7 @@ class LiveReporter:
             self._bars = None
 
     def _line(self, state: str, colour: str, name: str, rest: str) -> None:
-        self._console.print(Text.assemble((f"{state} ", colour), (f"{name:<{NAME_WIDTH}}", "bold"), f" {rest}"))
+        self._console.print(Text.assemble((f"{state} ", colour), (name, "bold"), f"  {rest}" if rest else ""))
 
 
 class _LiveProgress:
@@ -136,7 +133,7 @@ class _LeftColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         left = task.time_remaining
-        return Text(f"{figures.duration(left)} left" if left is not None else "", style="cyan")
+        return Text(f"{figures.countdown(left)} left" if left is not None else "", style="cyan")
 
 
 class _TextColumn(ProgressColumn):

@@ -76,7 +76,7 @@ class _PlainProgress:
         if now > began and self.done > before:
             speed = (self.done - before) / (now - began)
             left = max(0, self._total - self.done) / speed
-            parts += [figures.rate(speed), f"{figures.duration(left)} left"]
+            parts += [figures.rate(speed), f"{figures.countdown(left)} left"]
         if self._text:
             parts.append(self._text)
         return f"{self._name}: {', '.join(parts)}"

@@ -57,6 +57,10 @@ class Bank:
     template: str
     shots: tuple[Shot, ...]
 
+    def render(self, question: str) -> str:
+        """The user's turn for a question. Other braces of the template stay as they are."""
+        return self.template.replace("{question}", question)
+
     def with_instruction(self, instruction: str) -> Bank:
         return replace(self, instruction=instruction)
 

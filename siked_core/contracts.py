@@ -94,9 +94,9 @@ class Strategy(Plugin):
         """What the teacher is asked: the instruction, the worked examples as earlier turns, the question."""
         messages = [Message("system", self.bank.instruction)] if self.bank.instruction else []
         for shot in self.bank.shots[: self.options.shots]:
-            messages.append(Message("user", self.bank.template.format(question=shot.question)))
+            messages.append(Message("user", self.bank.render(shot.question)))
             messages.append(Message("assistant", shot.completion))
-        messages.append(Message("user", self.bank.template.format(question=problem.question)))
+        messages.append(Message("user", self.bank.render(problem.question)))
         return Prompt(tuple(messages))
 
     def student_question(self, problem: Problem) -> str:

@@ -67,13 +67,16 @@ class SamplingRecipe(_Section):
     samples: int = Field(10, ge=1)
     """Samples per question and strategy; per question where the student chooses freely (K in the paper)."""
     temperature: float = Field(0.7, ge=0)
+    """0 is greedy."""
     top_p: float = Field(0.95, gt=0, le=1)
+    """The smallest set of tokens of this total probability is drawn from."""
     max_tokens: int = Field(512, ge=1)
     """New tokens per sample."""
 
 
 class TeacherRecipe(SamplingRecipe):
     generator: PluginChoice = PluginChoice(name=POCKET)
+    """Who answers."""
     samples: int = Field(1, ge=1)
     """Samples per question and strategy (published: up to 10, the first correct one is kept)."""
 
@@ -85,8 +88,11 @@ class RolloutRecipe(SamplingRecipe):
 
 class LoraRecipe(_Section):
     r: int = Field(16, ge=1)
+    """Rank."""
     alpha: int = Field(32, ge=1)
+    """Scale: the update counts alpha / r times."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """On the adapter's input."""
     target_modules: str | list[str] = "all-linear"
     """"all-linear" is every attention and MLP projection."""
 
@@ -122,23 +128,32 @@ class StudentRecipe(_Section):
 
 class MixingRecipe(_Section):
     policy: PluginChoice = PluginChoice(name="adaptive")
+    """What the student is trained on next."""
     keep: int = Field(1, ge=1)
     """Distinct correct rationales kept per (question, strategy, source)."""
 
 
 class TrainingRecipe(_Section):
     objective: PluginChoice = PluginChoice(name="sft")
+    """What the loss is taken on."""
     start: Literal["continue", "restart"] = "continue"
     """Whether a round trains on from the previous round's student or from the original one."""
     epochs: float = Field(3, gt=0)
+    """Epochs of a round."""
     warm_up_epochs: float | None = Field(None, gt=0)
     """Epochs of round 0; None is `epochs`."""
     batch_size: int = Field(2, ge=1)
+    """Rows at once."""
     accumulation: int = Field(4, ge=1)
+    """Batches per optimiser step."""
     learning_rate: float = Field(2e-4, gt=0)
+    """The highest one, after the warm-up."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls."""
     warm_up_steps: int = Field(5, ge=0)
+    """Optimiser steps over which the learning rate rises."""
     weight_decay: float = Field(0.01, ge=0)
+    """Decoupled, as in AdamW."""
     max_length: int = Field(1024, ge=16)
     """Tokens of prompt and target; longer rows are left out and counted."""
     packing: bool = False
@@ -158,32 +173,46 @@ class StoppingRecipe(_Section):
 
 class EvaluationRecipe(_Section):
     max_tokens: int = Field(512, ge=1)
+    """New tokens per answer; answers are greedy."""
     forced: bool = True
     """Also measure every strategy when it is forced."""
     selector: PluginChoice = PluginChoice(name="self")
+    """How the answer is chosen."""
 
 
 class Recipe(_Section):
     """A whole run."""
 
     preset: str = POCKET
+    """What the recipe starts from."""
     seed: int = Field(1, ge=0)
+    """Seeds every draw."""
     strategies: list[PluginChoice] = Field(
         default_factory=lambda: [PluginChoice(name=n) for n in ("cot", "pot", "l2m")]
     )
+    """What the student is taught, and chooses among."""
     verifiers: dict[str, PluginChoice] = Field(default_factory=dict)
     """Strategy to verifier, where it is not to be the strategy's own."""
     dataset: PluginChoice = PluginChoice(name=POCKET)
+    """What it is trained, chosen and tested on."""
     data: DataRecipe = DataRecipe()
+    """Where the data sets are, and how much of them is used."""
     evaluate: list[PluginChoice] = Field(default_factory=list)
     """Out-of-domain data sets: their test splits are scored too."""
     teacher: TeacherRecipe = TeacherRecipe()
+    """Who writes the first rationales, and how they are sampled."""
     student: StudentRecipe = StudentRecipe()
+    """The model that is trained, and how it is spoken to."""
     rollout: RolloutRecipe = RolloutRecipe()
+    """How the student's own rationales are sampled in a round."""
     mixing: MixingRecipe = MixingRecipe()
+    """Which verified rationales a round trains on."""
     training: TrainingRecipe = TrainingRecipe()
+    """How the student is trained."""
     stopping: StoppingRecipe = StoppingRecipe()
+    """When the rounds end. Decided on the validation split."""
     evaluation: EvaluationRecipe = EvaluationRecipe()
+    """How the student is measured."""
     baselines: bool = False
     """Also train one student per single strategy on the teacher's pool."""
 

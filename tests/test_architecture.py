@@ -23,7 +23,13 @@ from siked_core.registry import HOOKS, Registry
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"siked_core": ROOT / "siked_core", "siked_plugins": ROOT / "plugins", "siked_cli": ROOT / "cli"}
 HEAVY = {"accelerate", "datasets", "peft", "safetensors", "sympy", "tokenizers", "torch", "transformers", "trl"}
-PUBLIC_MODULES = {"siked_core.models", "siked_core.numbers", "siked_core.sandbox", "siked_core.testing"}
+PUBLIC_MODULES = {
+    "siked_core.errors",
+    "siked_core.models",
+    "siked_core.numbers",
+    "siked_core.sandbox",
+    "siked_core.testing",
+}
 DEFINES_TORCH_CLASSES = {"siked_plugins.pocket.muon"}
 """Cannot be read without torch, so they count as heavy themselves: to be imported inside functions only."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -154,7 +160,9 @@ def test_every_subpackage_is_listed() -> None:
 
 
 def test_the_installation_is_current() -> None:
-    installed = {point.name: point.value for point in entry_points(group="siked") if point.dist and point.dist.name == "siked"}
+    installed = {
+        point.name: point.value for point in entry_points(group="siked") if point.dist and point.dist.name == "siked"
+    }
     assert installed == ENTRY_POINTS, "pyproject.toml has changed since siked was installed: install it again"
 
 

@@ -227,7 +227,7 @@ BAD = {
     ),
     "no such data": (["distill", "--dataset", "gsm8k", "--data", "no/where"], "There is no file or folder no/where"),
     "no such instruction": (
-        ["distill", "--set", "student.instruction=@no.txt"],
+        ["distill", "--set", "student.instruction='@no.txt'"],
         "Cannot read the student's instruction",
     ),
     "no such recipe": (["distill", "no.yaml"], "Cannot read the recipe no.yaml: No such file or directory"),

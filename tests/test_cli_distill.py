@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -143,12 +144,37 @@ def test_the_stages_alone_do_what_the_loop_does(tmp_path: Path, world: World) ->
     assert (drawn["samples"], drawn["correct"]) == (second["pool"]["samples"], second["pool"]["correct"])
     shown = siked(tmp_path, "verify", "alone", "--pool", "round-1", "-q").stdout
     assert shown.startswith("Pool round-1  ")
-    other = siked(tmp_path, "mix", "alone", "--round", "1", "--mixing", "self_only", "--json", "-q")
-    assert json.loads(other.stdout)["alpha"] == 0.0 or json.loads(other.stdout)["rows"] == 0
+    other = siked(tmp_path, "mix", "alone", "--round", "1", "--mixing", "teacher_only", "--json", "-q")
+    assert json.loads(other.stdout)["alpha"] == 1.0
     # What was done by hand is not done again: the loop goes on from there, with the recipe's own policy.
     finished = json.loads(siked(tmp_path, "distill", *recipe, "--json", "-q").stdout)
     assert finished["rounds"][0]["validation"]["score"] == first["validation"]["score"]
     assert finished["rounds"][1]["mixture"] == second["mixture"]
+
+
+def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path) -> None:
+    arguments = ["distill", "--preset", "pocket-smoke", "--strategies", "cot,pot"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "siked_cli", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("train round-0: "):
+            break
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "train round-0: stopped after " in said
+    assert said.splitlines()[-1] == f"Interrupted. To continue where it stopped: siked {' '.join(arguments)}"
+    done = siked(tmp_path, *arguments, "--json")
+    assert json.loads(done.stdout)["run"] == "runs/pocket-001"
+    assert done.stderr.startswith("Continuing runs/pocket-001\n")
+    assert "teach: done" in done.stderr
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["pocket-001"]
 
 
 def test_a_plugin_that_is_switched_off_is_not_used(tmp_path: Path) -> None:

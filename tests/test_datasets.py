@@ -358,6 +358,31 @@ def test_the_hubs_form_of_each_data_set_is_read(kind: type[TabularDataset], monk
     assert "How many" in problem.question
 
 
+def test_hub_rows_come_as_they_are_and_failures_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[tuple[Any, ...]] = []
+
+    def load(name: str, config: str | None, *, split: str, revision: str | None) -> Any:
+        asked.append((name, config, split, revision, datasets.config.HF_HUB_OFFLINE))
+        if config == "mian":
+            raise ValueError("BuilderConfig 'mian' not found.\nAvailable: ['main', 'socratic']")
+        return datasets.Dataset.from_list([PENS, CUPS])
+
+    offline = datasets.config.HF_HUB_OFFLINE
+    monkeypatch.setattr(hub, "_reachable", lambda name, revision: False)
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    rows = hub.hub_rows("openai/gsm8k", "main", "train", "v1")
+    assert [row.values["question"] for row in rows] == [PENS["question"], CUPS["question"]]
+    assert rows[1].where == "hub:openai/gsm8k train, row 2"
+    assert asked == [("openai/gsm8k", "main", "train", "v1", True)]
+    assert offline == datasets.config.HF_HUB_OFFLINE
+    monkeypatch.setattr(hub, "_reachable", lambda name, revision: True)
+    with pytest.raises(DataError, match=r"Cannot load split 'train' .* ValueError: BuilderConfig 'mian'") as error:
+        hub.hub_rows("openai/gsm8k", "mian", "train", None)
+    assert "\n" not in str(error.value)
+
+
 def test_an_unreachable_hub_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "_reachable", lambda name, revision: False)
     with pytest.raises(DataError, match="hub cannot be reached and there is no local copy") as error:

@@ -294,6 +294,11 @@ def test_equal_results_are_each_used() -> None:
     assert solution.steps[-1].expression == "samsung + iphone"
 
 
+def test_a_result_can_be_used_twice_in_one_sum() -> None:
+    solution = worked("Base 20, height 40.", "20*40/2=<<20*40/2=400>>400 cm\n400+400=<<400+400=800>>800 cm", "800")
+    assert solution.steps[-1].expression == f"{solution.steps[0].name} + {solution.steps[0].name}"
+
+
 def test_a_rounded_result_is_not_linked_where_that_would_miss_the_gold() -> None:
     lines = "100/3=<<100/3=33.33>>33.33 each\n33.33*100=<<33.33*100=3333>>3333 cents"
     solution = worked("Three share 100.", lines, "3333")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from siked_core import RecipeError
+from siked_core.recipe import resolve
 from siked_core.registry import HOOKS, Registry
 
 ROOT = Path(__file__).parents[1]
@@ -135,3 +138,55 @@ def test_the_documented_test_passes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_documented.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Recipes
+
+RECIPES = (DOCS / "recipes.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_of_presets_and_keys_are_current() -> None:
+    spec = importlib.util.spec_from_file_location("make_recipe_table", DOCS / "make_recipe_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.written(RECIPES) == RECIPES, "run python docs/make_recipe_table.py"
+
+
+def test_the_example_of_a_recipe_resolves(tmp_path: Path) -> None:
+    (example,) = re.findall(r"\n\n((?:    .*\n)+)\n    siked distill my-recipe.yaml (.*)\n", RECIPES)
+    path = tmp_path / "my-recipe.yaml"
+    path.write_text("\n".join(line[4:] for line in example[0].splitlines()), encoding="utf-8")
+    assert example[1] == "--set training.epochs=1 --seed 7"
+    recipe = resolve(path, {"seed": 7}, ["training.epochs=1"])
+    assert (recipe.preset, recipe.seed, recipe.training.epochs) == ("paper-qwen2-0.5b", 7, 1)
+    assert recipe.strategies[2].options == {"shots": 4}
+
+
+@pytest.mark.parametrize("assignment", ["student.lora.rank=8", "rollout.top_p=1.5"])
+def test_the_messages_are_quoted_as_they_are(assignment: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        resolve(assignments=[assignment])
+    assert f"\n    {raised.value}\n" in RECIPES
+
+
+# Architecture
+
+
+def test_the_tree_names_every_module_of_the_core_and_nothing_that_is_gone() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"```\n(siked_core/ .*?)\nplugins/ ", page, re.DOTALL)
+    named = set(re.findall(r"\b\w+\.py\b", tree))
+    assert named == {path.name for path in (ROOT / "siked_core").rglob("*.py")} - {"__init__.py"}
+    folders = {path.name for path in (ROOT / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= set(re.findall(r"\b(\w+)/", page))
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_links_and_named_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    paths = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+    paths = [(page.parent / path).resolve().relative_to(ROOT).as_posix() for path in paths]
+    paths += re.findall(r"`((?:siked_core|plugins|cli|docs|examples|tests|benchmarks)/[\w./-]+)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []

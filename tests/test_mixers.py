@@ -63,7 +63,8 @@ def mixed(policy: MixingPolicy, candidates: pl.DataFrame, round_: int = 1) -> li
     """The keys that the policy chooses, its output checked for shape."""
     chosen = policy.mix(candidates, MixContext(round_, STRATEGIES, candidates, seed=0))
     assert dict(chosen.select(*SCHEMA).schema) == SCHEMA
-    return chosen["key"].to_list()
+    keys: list[str] = chosen["key"].to_list()
+    return keys
 
 
 def published(policy: str, candidates: pl.DataFrame) -> set[str]:

@@ -7,8 +7,8 @@ Both are taken from the step's own words by simple rules; nothing is invented:
   telling word before the sum comes in front (`Annika will be 36 years old` -> `annika_years_old`), or else a number
   behind.
 - A question is the step's sentence with the sum replaced by "how many" or "how much": `Natalia sold how many clips in
-  May?`. A sum without a sentence asks for itself: `What is 48 / 2?`. GSM8K's socratic form has better ones; it is used
-  where it is supplied.
+  May?`. A sum without a sentence asks for itself: `What is 48 / 2?`, `48 / 2 is how many clips?`. GSM8K's socratic
+  form has better ones; it is used where it is supplied.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
+_NO_TITLE = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)"
+SENTENCE_END = re.compile(rf"{_NO_TITLE}[.;!?](?:\s+|$)")
+"""A stop that ends a sentence or a clause, with the space behind it; not the one in "Mr. Clay" or "2.5"."""
 _WORD = re.compile(r"[A-Za-z][A-Za-z]*(?:['’][a-z]+)?")
 _PLAIN_WORDS = frozenset(
     re.findall(
@@ -56,7 +59,7 @@ def name_result(before: str, after: str, taken: Collection[str], *, money: bool)
         taken: names that are in use.
         money: the result is an amount of money.
     """
-    behind = _telling(re.split(r"[.,;:!?()]", after, maxsplit=1)[0])[:3]
+    behind = _telling(re.split(rf"{_NO_TITLE}[.,;:!?()]", after, maxsplit=1)[0])[:3]
     front = _telling(before)
     if money and (not behind or behind[0] == "per"):
         behind = [*(front[-2:] if not behind else []), "dollars", *behind]
@@ -100,13 +103,17 @@ def ask_for(before: str, calculation: str, after: str, *, money: bool) -> str:
         money: the result is an amount of money.
     """
     before = _LEADING.sub("", before.strip()).strip()
-    after = re.split(r"(?<=\w)[.;!?](?:\s|$)", f"x{after}", maxsplit=1)[0][1:].strip().rstrip(".,;:!?")
+    after = SENTENCE_END.split(after, maxsplit=1)[0].strip().rstrip(".,;:!?")
     task = _TASK.match(before)
     if task:
         what = task["what"].strip()
         return f"{what[0].upper()}{what[1:]}?" if what.lower().startswith("how") else f"What is {what}?"
+    calculation = calculation.strip().rstrip("=").strip()
     if not before and not after:
-        return f"What is {calculation.strip().rstrip('=').strip()}?"
+        return f"What is {calculation}?"
+    if len(before) == 1 and before.isalpha():  # an unknown: "X = 75 / 3 = 25"
+        return f"What is {before}?"
+    before = before or f"{calculation} is"
     counted = bool(re.match(r"[A-Za-z]|\d+\s?-", after)) and not money
     asked = f"{before} {'how many' if counted else 'how much'} {after}".strip()
     asked = re.sub(r"\s+([,.;:])(?=\s|$)", r"\1", " ".join(asked.split()))

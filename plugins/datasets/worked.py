@@ -32,10 +32,9 @@ from siked_plugins.datasets.calculator import (
     write_expression,
 )
 from siked_plugins.datasets.sums import Sum, find_sums, whole_steps
-from siked_plugins.datasets.wording import ask_for, name_result
+from siked_plugins.datasets.wording import SENTENCE_END, ask_for, name_result
 
 _SOCRATIC = re.compile(r"^(?P<question>.*?)\s*\*\*\s(?P<step>.*)$")
-_SENTENCE = re.compile(r"(?<=[.;!?])\s+")
 _CLAUSE = re.compile(r"(?<=,)\s+|\s+(?=(?:and|so|then|which|but)\s)")
 _COMMON = frozenset(
     Fraction(hundredths, 100)
@@ -129,8 +128,8 @@ def _parts(text: str, sums: Sequence[Sum]) -> list[tuple[str, Sum]]:
         end = len(text)
         if following is not None:
             between = text[found.end : max(found.end, following.start)]
-            cut = _SENTENCE.search(between) or _CLAUSE.search(between)
-            end = found.end + (cut.start() if cut else len(between))
+            cut = SENTENCE_END.search(between) or _CLAUSE.search(between)
+            end = found.end + (cut.end() if cut else len(between))
         part = text[start:end]
         shift = start + len(part) - len(part.lstrip())
         parts.append((part.strip(), replace(found, start=max(0, found.start - shift), end=found.end - shift)))
@@ -139,10 +138,10 @@ def _parts(text: str, sums: Sequence[Sum]) -> list[tuple[str, Sum]]:
 
 
 def _draft(part: str, found: Sum, asked: str, waiting: Sequence[str], taken: set[str]) -> _Draft:
-    sentence_start = max((cut.end() for cut in _SENTENCE.finditer(part, 0, found.start)), default=0)
+    sentence_start = max((cut.end() for cut in SENTENCE_END.finditer(part, 0, found.start)), default=0)
     before = part[sentence_start : found.start].rstrip("$€£ =")
     after = part[found.end :]
-    calculation = part[found.start : found.end].rpartition("=")[0]
+    calculation = part[found.start : found.end].rpartition("=")[0].strip() or write_expression(found.expression)
     return _Draft(
         text=_sentences([*waiting, part]),
         question=asked or ask_for(before, calculation, after, money=found.money),
@@ -242,13 +241,14 @@ def _linked(
             sources = [
                 earlier
                 for earlier in range(position - 1, -1, -1)
-                if linkable[earlier] and earlier not in here and drafts[earlier].value == value
+                if linkable[earlier] and drafts[earlier].value == value
             ]
-            fresh = [earlier for earlier in sources if earlier not in used]
+            fresh = [earlier for earlier in sources if earlier not in used | here]
             either = value in known
             if either and _is_share(draft.found.expression, index):
                 continue
-            source = fresh[0] if fresh else sources[0] if sources and not either else None
+            rest = [] if either else [earlier for earlier in sources if earlier not in here] or sources
+            source = next(iter(fresh or rest), None)
             if source is not None:
                 names[index] = drafts[source].name
                 here.add(source)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
-from siked_plugins.strategies.surface import first_turn, is_program, prose, settled, stated, tidy, unlabelled
+from siked_plugins.strategies.python_text import is_program
+from siked_plugins.strategies.surface import first_turn, prose, settled, stated, tidy, unlabelled
 
 
 class ChainOfThought(Strategy):

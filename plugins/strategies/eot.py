@@ -12,7 +12,8 @@ import re
 from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
-from siked_plugins.strategies.surface import fenced, first_turn, names_in, settled, tidy, unfenced, unlabelled
+from siked_plugins.strategies.python_text import names_in
+from siked_plugins.strategies.surface import fenced, first_turn, settled, tidy, unfenced, unlabelled
 
 _TEX = re.compile(r"\\(?:begin|end)\{\w+\*?\}|\\[()\[\]]|\\\\|&|\$(?!\s*\d)|\\(?=[%$])")
 _TEX_SIGNS = ((re.compile(r"\\(?:times|cdot)\b"), "*"), (re.compile(r"\\div\b"), "/"))

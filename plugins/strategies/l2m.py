@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
-from siked_plugins.strategies.surface import Stated, first_turn, is_program, prose, settled, stated, tidy
+from siked_plugins.strategies.python_text import is_program
+from siked_plugins.strategies.surface import Stated, first_turn, prose, settled, stated, tidy
 
 _QUESTION = re.compile(
     r"[-*\d.) ]*(Q|Question|Sub-?[ ]?question|Sub-?[ ]?problem)[ ]*(\d*)[ ]*[:.)][ ]*(.*)", re.IGNORECASE

@@ -12,17 +12,8 @@ import builtins
 from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
-from siked_plugins.strategies.surface import (
-    fenced,
-    first_turn,
-    is_statement,
-    names_in,
-    parsed,
-    settled,
-    tidy,
-    unfenced,
-    unlabelled,
-)
+from siked_plugins.strategies.python_text import is_statement, names_in, parsed
+from siked_plugins.strategies.surface import fenced, first_turn, settled, tidy, unfenced, unlabelled
 
 FUNCTIONS = frozenset({"abs", "int", "max", "min", "round"})
 """What a step's expression may call, beside arithmetic."""

@@ -6,10 +6,8 @@ of another turn and a stated answer look like. Nothing here judges an answer.
 
 from __future__ import annotations
 
-import ast
 import re
 import textwrap
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,15 +34,10 @@ _TURN = re.compile(_SPEAKER.format(_PEOPLE), re.MULTILINE | re.IGNORECASE)
 _TURN_OR_QUESTION = re.compile(_SPEAKER.format(_PEOPLE + "|Question|Q"), re.MULTILINE | re.IGNORECASE)
 _LABEL = re.compile(
     r"\s*(?:[*#]*[ ]*(?:Question|Q|Problem)[ ]*\**:[^\n]*(?:\n(?![ ]*[*#]*[ ]*(?:Answer|Solution|A)\b)[^\n]*)*\n)?"
-    r"[ ]*[*#]*[ ]*(?:Answer|Solution|Response|Reasoning|A)[ ]*\**:[ ]*\**",
+    r"[ ]*[*#]*[ ]*(?:Answer|Solution|Response|Reasoning|Assistant|A)[ ]*\**:[ ]*\**",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"^[ ]*(?:```|~~~)[ ]*([\w+-]*)[^\n]*(?:\n|\Z)", re.MULTILINE)
-_STATEMENT = re.compile(
-    r"\s*(?:[A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*\s*(?::\s*\w+\s*)?(?:[-+*/%]|//|\*\*)?=(?!=)"
-    r"|import\s+\w|from\s+[\w.]+\s+import\b|def\s+\w+\s*\(|class\s+\w+|return\b|@\w|[\w.]+\(.*\)\s*(?:#.*)?$"
-    r"|(?:for|while|if|elif|else|with|try|except|finally)\b.*:\s*(?:#.*)?$)"
-)
 _SAYS = re.compile(
     r"(?:\b(?:so|therefore|thus|hence|finally)\b[,:]?\s+)?\b(?:the|my|our)\s+(?:(?:final|correct|numerical)\s+)?answer\b[*_]*"
     r"(?:\s+to\s+[^.\n]{0,80}?)?\s*(?:(?:(?:should|must|would|will)\s+be|is)\b\s*:?|[=:])"
@@ -123,60 +116,6 @@ def unfenced(text: str) -> str:
     return _FENCE.sub("", text)
 
 
-def is_statement(line: str) -> bool:
-    """Does the line start as a line of Python does? A cheap look, not a parse."""
-    return _STATEMENT.match(line) is not None
-
-
-def parsed(code: str) -> ast.Module | SyntaxError:
-    """The syntax tree, or the error that the code has. Nothing is executed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except SyntaxError as error:
-        return error
-    except (ValueError, RecursionError, MemoryError) as error:
-        return SyntaxError(f"{error or 'too deeply nested'}")
-
-
-def names_in(expression: str, functions: frozenset[str] = frozenset()) -> set[str] | None:
-    """The names in an expression of arithmetic, or None if it is not that alone. It may call `functions`."""
-    tree = parsed(expression)
-    if isinstance(tree, SyntaxError) or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Expr):
-        return None
-    names, todo = set(), [tree.body[0].value]
-    while todo:
-        match todo.pop():
-            case ast.BinOp(left=left, right=right):
-                todo += [left, right]
-            case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
-                todo.append(operand)
-            case ast.Constant(value=int() | float()):
-                pass
-            case ast.Name(id=name):
-                names.add(name)
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in functions:
-                todo += args
-            case _:
-                return None
-    return names
-
-
-def is_program(text: str) -> bool:
-    """Is this plainly Python: a block or function of it, or nothing but statements, comments and "Here it is:"?"""
-    if any(language.startswith("py") for language, _ in fenced(text)):
-        return True
-    lines = [line.strip() for line in unfenced(text).split("\n") if line.strip()]
-    if any(re.match(r"def\s+\w+\s*\(.*:|import\s+\w+$|from\s+\w+\s+import\b", line) for line in lines):
-        return True
-    code = [
-        line for line in lines if is_statement(line) and (line.endswith(":") or isinstance(parsed(line), ast.Module))
-    ]
-    words = [line for line in lines if line not in code and not line.startswith("#") and not line.endswith(":")]
-    return bool(code) and not words
-
-
 @dataclass(frozen=True, slots=True)
 class Stated:
     """A text that states its answer."""
@@ -190,7 +129,8 @@ class Stated:
 def stated(text: str) -> Stated | None:
     """Split a text at its final answer: the first "The answer is ...", "Answer: ..." or "#### ...", or the last box."""
     for found in _SAYS.finditer(text):
-        line = text[found.end() :].lstrip(" *:#\n").partition("\n")[0]
+        rest = text[found.end() : found.end() + 2 * _LONGEST_ANSWER]
+        line = rest.lstrip(" *:#\n").partition("\n")[0]
         if answer := _answer(line.partition("####")[0]):
             before = _unboxed(text[: found.start()]).rstrip(" *_#")
             return Stated(before.rstrip(" ,;:") if before[-1:] != "\n" else before.rstrip(), answer)

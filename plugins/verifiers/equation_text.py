@@ -28,7 +28,7 @@ _PLAIN = str.maketrans({
     "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "−": "-", "–": "-", "[": "(", "]": ")", "{": "(", "}": ")",
     "$": " ", "€": " ", "£": " ", "₹": " ", "¢": " ", "`": " ",
 })  # fmt: skip
-_NUMBERING = re.compile(r"(?:\(?\d{1,3}[.)]\s++|[•*]\s++)(?=[^\W\d])")
+_NUMBERING = re.compile(r"\A(?:\(?\d{1,3}[.)]\s++|[•*]\s++)(?=[^\W\d])")
 _TRAILING_COMMENT = re.compile(r"\s%(?=[^%\n]*[^\W\d_]{2})(?!\s*of\b)")
 
 
@@ -197,7 +197,7 @@ class _Parser:
 
     def _power(self) -> Tree:
         base = self._atom()
-        while self._accept("%"):
+        if self._accept("%"):
             base = Product((base,), (Number(Fraction(100)),))
         if not self._accept("^", "**"):
             return base

@@ -328,7 +328,7 @@ def _report(text: str | None) -> tuple[str, str, str, list[str]] | None:
         status, answer, why, lines = (fields[name] for name in ("status", "answer", "why", "lines"))
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    if not all(isinstance(field, str) for field in (status, answer, why, *lines)):
+    if not isinstance(lines, list) or not all(isinstance(field, str) for field in (status, answer, why, *lines)):
         return None
     return status, _printable(answer), " ".join(_printable(why).split()), [_printable(line) for line in lines]
 

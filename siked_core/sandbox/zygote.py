@@ -140,6 +140,7 @@ class _Server:
             output_characters = self._output_characters
             self._cage.close_around_program(self._timeout_s, self._memory_mib)
             gc.enable()
+            random.seed(0)  # a fork has reseeded itself; the same program must give the same answer again
             judged.run(code, nonce, output_characters)
         finally:
             os._exit(70)
@@ -236,7 +237,6 @@ def _load(with_sympy: bool) -> None:
         sympy_warm_up.load()
     for codec in _CODECS:
         codecs.lookup(codec)
-    random.seed(0)  # the same program draws the same numbers in every fork
     for name in list(sys.modules):
         if name.partition(".")[0] in _HIDDEN:
             del sys.modules[name]
