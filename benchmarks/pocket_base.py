@@ -20,7 +20,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import siked_plugins.pocket
-from siked_plugins.pocket.corpus import dictation, equation, noted, reading
+from siked_plugins.pocket.corpus import dictation, equation, noted, reading, recall
 from siked_plugins.pocket.sketch import Difficulty, Draw, evaluate, plain
 from siked_plugins.pocket.words import spoken
 
@@ -36,7 +36,7 @@ def calculation(sign: str, low: int, high: int) -> Callable[[random.Random], Cas
         if sign == "/":
             x *= max(y, 1)
             y = max(y, 1)
-        return f"{x} {sign} {y} =", f" {plain(evaluate(f'{x} {sign} {y}'))}"
+        return f"{x} {sign} {y} = ", f"{plain(evaluate(f'{x} {sign} {y}'))}"
 
     return case
 
@@ -44,7 +44,7 @@ def calculation(sign: str, low: int, high: int) -> Callable[[random.Random], Cas
 def running_sum(count: int, high: int) -> Callable[[random.Random], Case]:
     def case(chance: random.Random) -> Case:
         numbers = [chance.randint(2, high) for _ in range(count)]
-        return f"{' + '.join(map(str, numbers))} =", f" {sum(numbers)}"
+        return f"{' + '.join(map(str, numbers))} = ", f"{sum(numbers)}"
 
     return case
 
@@ -52,17 +52,17 @@ def running_sum(count: int, high: int) -> Callable[[random.Random], Case]:
 def carried(chance: random.Random) -> Case:
     """The next line starts from the last result: the step after "3 + 4 = 7" begins with 7."""
     x, y = chance.randint(2, 40), chance.randint(2, 40)
-    return f"{x} + {y} = {x + y}\n{x + y} + 5 = {x + y + 5}.\nThe answer is", f" {x + y + 5}."
+    return f"{x} + {y} = {x + y}\n{x + y} + 5 = {x + y + 5}.\nThe answer is ", f"{x + y + 5}."
 
 
 def larger(chance: random.Random) -> Case:
     x, y = chance.sample(range(2, 100), 2)
-    return f"Of {x} and {y} the larger is", f" {max(x, y)} "
+    return f"Of {x} and {y} the larger is ", f"{max(x, y)} "
 
 
 def worded(chance: random.Random) -> Case:
     n = chance.randint(2, 99)
-    return f"{spoken(n)} is", f" {n}"
+    return f"{spoken(n)} is ", f"{n}"
 
 
 def from_corpus(kind: Callable[[Draw], str], pattern: str) -> Callable[[random.Random], Case]:
@@ -78,8 +78,9 @@ def from_corpus(kind: Callable[[Draw], str], pattern: str) -> Callable[[random.R
 
 
 ABILITIES: dict[str, Callable[[random.Random], Case]] = {
-    "copy: read back one of 2-5 facts": from_corpus(reading, r"^Q: [^\n]*\nA:(\d+)\n?$"),
-    "copy: facts as Python names": from_corpus(noted, r"^Q: [^\n]*\nA:([^?]*= [^?]*)$"),
+    "copy: what belongs to what, 2-6 pairs": from_corpus(recall, r"\n[A-Z][a-z]+ has (\d+)\."),
+    "copy: read back one of 2-5 facts": from_corpus(reading, r"^Q: [^\n]*\nA:It is (\d+)\."),
+    "copy: facts as Python names": from_corpus(noted, r"^Q: [^\n]*\nA:\w+ = \d+\n(\w+ = \d+\n.*)$"),
     "copy: the last result as the answer": carried,
     "words: number words to digits": worded,
     "compare: the larger of two below 100": larger,
@@ -96,18 +97,22 @@ ABILITIES: dict[str, Callable[[random.Random], Case]] = {
     "sum of 4: below 20": running_sum(4, 20),
     "sum of 4: below 1000": running_sum(4, 999),
     "syntax: dictated expressions": from_corpus(dictation, r"^Q: [^\n]*\nA:([^=\n]*)$"),
-    "syntax: dictated assignments": from_corpus(dictation, r"^Q: [^\n]*\nA:([^\n]*=[^\n]*)$"),
+    "syntax: dictated assignments": from_corpus(dictation, r"^Q: [^\n]*\nA:\w+ = (\d[^\n]*)$"),
     "syntax: dictated equations": from_corpus(equation, r"^Q: [^\n]*\nA:(.*)$"),
 }
 
 
-def continuations(model: Any, tokenizer: Any, prompts: list[str], tokens: int = 40) -> list[str]:
+def continuations(model: Any, tokenizer: Any, cases: list[Case], tokens: int = 40) -> list[str]:
     """Greedy continuations, in order; batches of like length."""
     import torch
 
-    written = [""] * len(prompts)
-    encoded = [tokenizer(prompt).input_ids for prompt in prompts]
-    order = sorted(range(len(prompts)), key=lambda index: len(encoded[index]))
+    written = [""] * len(cases)
+    # A space before a digit belongs to the token before it: a prompt that a number follows is cut out of the whole.
+    encoded = [
+        tokenizer(f"{prompt}0").input_ids[:-1] if expected[0].isdigit() else tokenizer(prompt).input_ids
+        for prompt, expected in cases
+    ]
+    order = sorted(range(len(cases)), key=lambda index: len(encoded[index]))
     for start in range(0, len(order), 50):
         chosen = order[start : start + 50]
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in chosen]}, return_tensors="pt", padding_side="left")
@@ -135,7 +140,7 @@ def measure(folder: str, cases: int, seed: int) -> dict[str, float]:
     for name, ability in ABILITIES.items():
         chance = random.Random(f"{seed}/{name}")
         drawn = [ability(chance) for _ in range(cases)]
-        texts = continuations(model, tokenizer, [prompt for prompt, _ in drawn])
+        texts = continuations(model, tokenizer, drawn)
         right = sum(begins(text, expected) for text, (_, expected) in zip(texts, drawn, strict=True))
         shares[name] = right / cases
         print(f"{name:40} {100 * shares[name]:5.1f} %", flush=True)

@@ -19,7 +19,7 @@ def _distill(run: Run, output: Output) -> None:
     if not output.json:
         from siked_cli.tables import report_tables
 
-        output.show(*report_tables(report))
+        output.show(*report_tables(report, output.console.width))
 
 
 command = recipe_command(

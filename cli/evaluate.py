@@ -46,4 +46,4 @@ def command(
         if not output.json:
             from siked_cli.tables import scorecard_tables
 
-            output.show(*scorecard_tables(card))
+            output.show(*scorecard_tables(card, output.console.width))

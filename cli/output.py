@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from siked_core.reporting import Reporter
 
 WIDTH_WITHOUT_TERMINAL = 100
+NARROWEST = 80
+"""Columns that tables are laid out for at least: better a wrapped line than a figure cut off."""
 
 
 @dataclass
@@ -51,9 +53,12 @@ class Output:
 
     def show(self, *parts: RenderableType) -> None:
         """Print a result for people; nothing with --json."""
+        from rich.text import Text
+
         if not self.json:
             for part in parts:
-                self.console.print(part)
+                # Lines of text are left to the terminal to wrap, so that a path or a command can be copied.
+                self.console.print(part, soft_wrap=isinstance(part, str | Text))
 
     def document(self, content: Mapping[str, Any] | list[Any]) -> None:
         """Print a result for machines; only with --json."""
@@ -67,7 +72,7 @@ class Output:
             stream.reconfigure(errors="replace")  # a terminal that has no "α" must not end a run
         on_terminal = stream.isatty() and not self.plain
         width = None if stream.isatty() or os.environ.get("COLUMNS") else WIDTH_WITHOUT_TERMINAL
-        return Console(
+        console = Console(
             file=stream,
             width=width,
             highlight=False,
@@ -76,3 +81,5 @@ class Output:
             no_color=None if on_terminal else True,
             force_terminal=None if on_terminal else False,
         )
+        console.width = max(console.width, NARROWEST)
+        return console

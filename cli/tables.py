@@ -1,4 +1,4 @@
-"""The tables at the end of a run. They fit 100 columns; the JSON document holds every interval and count."""
+"""The tables at the end of a run. They fit 80 columns or more; the JSON document holds every interval and count."""
 
 from __future__ import annotations
 
@@ -14,33 +14,48 @@ from siked_cli import figures
 from siked_cli.summaries import failure_text
 from siked_core.scorecard import RoundReport, RunReport, Scorecard, StrategyScore
 
-STRATEGIES_PER_TABLE = 4
-COLUMNS_PER_TABLE = 4
+WIDTH = 80
+"""Columns of the narrowest terminal that the tables are laid out for."""
+GAP = 3
+"""Columns between two columns of a table."""
 CHOSEN = "bold green"
 
 
-def report_tables(report: RunReport) -> list[RenderableType]:
-    """Everything that a run found: accuracies, strategies, samples, other data sets, and what to do next."""
+def report_tables(report: RunReport, width: int = WIDTH) -> list[RenderableType]:
+    """Everything that a run found: accuracies, strategies, samples, other data sets, and what to do next.
+
+    Args:
+        width: columns that there are; what does not fit goes into a further table.
+    """
     home = report.rounds[0].validation.dataset if report.rounds else ""
-    inside = [card for card in report.test if card.dataset == home]
-    outside = [card for card in report.test if card.dataset != home]
+    # Rounds in their order, then the single-strategy students in theirs.
+    order = {one.student: one.round for one in report.rounds}
+    tested = sorted(report.test, key=lambda card: order.get(card.student, len(order)))
+    inside = [card for card in tested if card.dataset == home]
+    outside = [card for card in tested if card.dataset != home]
     validation = [one.validation for one in report.rounds]
     chosen = {one.student for one in report.rounds if one.round == report.chosen_round}
     parts: list[RenderableType] = [
         _title(f"Accuracy on {home}", "in %, with 95 % interval"),
         _accuracies(report, inside, chosen),
-        *_strategies("Strategies on validation", validation, chosen),
-        *_strategies("Strategies on test", inside, chosen),
-        _title("Samples and mixtures", "what each round's student was trained on"),
+        *_strategies("Strategies on validation", validation, chosen, width),
+        *_strategies("Strategies on test", inside, chosen, width),
+        _title(
+            "Samples and mixtures",
+            "the teacher's samples in round 0, the student's after it; rows that it was trained on, by source",
+        ),
         _rounds(report.rounds, chosen),
         *_failures(report.rounds),
     ]
     if outside:
-        parts += [_title("Other data sets", "test accuracy in %, with 95 % interval"), *_outside(outside, chosen)]
+        parts += [
+            _title("Other data sets", "test accuracy in %, with 95 % interval"),
+            *_outside(outside, chosen, width),
+        ]
     return [*parts, Text(), *_ending(report)]
 
 
-def scorecard_tables(card: Scorecard) -> list[RenderableType]:
+def scorecard_tables(card: Scorecard, width: int = WIDTH) -> list[RenderableType]:
     """One student on one split."""
     rows = [
         Text.assemble(
@@ -52,7 +67,11 @@ def scorecard_tables(card: Scorecard) -> list[RenderableType]:
     statuses = ", ".join(
         f"{status.replace('_', ' ')} {figures.count(number)}" for status, number in card.statuses.items() if number
     )
-    return [*rows, *([Text(f"verdicts: {statuses}")] if statuses else []), *_strategies("Strategies", [card], set())]
+    return [
+        *rows,
+        *([Text(f"verdicts: {statuses}")] if statuses else []),
+        *_strategies("Strategies", [card], set(), width),
+    ]
 
 
 def _title(text: str, small: str = "") -> Text:
@@ -73,29 +92,38 @@ def _name(student: str, chosen: Iterable[str]) -> Text:
 
 def _accuracies(report: RunReport, inside: Sequence[Scorecard], chosen: set[str]) -> Table:
     tested = {card.student: card for card in inside}
-    table = _table("student", "validation", "n", "test", "n", "teacher's share α", "training tokens")
+    table = _table(
+        "\nstudent",
+        f"validation\n({_asked([one.validation for one in report.rounds])})",
+        f"test\n({_asked(inside)})",
+        "teacher's\nshare α",
+        "training\ntokens",
+    )
     for one in report.rounds:
         card = tested.pop(one.student, None)
         table.add_row(
             _name(one.student, chosen),
             figures.with_interval(one.validation.score),
-            figures.count(one.validation.score.total),
             figures.with_interval(card.score if card else None),
-            figures.count(card.score.total) if card else figures.NOTHING,
             f"{one.mixture.alpha:.2f}" if one.mixture.rows else figures.NOTHING,
             figures.count(one.training_tokens),
         )
     if tested and report.rounds:
         table.add_section()
     for card in tested.values():
-        blank = figures.NOTHING
         table.add_row(
-            card.student, blank, blank, figures.with_interval(card.score), figures.count(card.score.total), blank, blank
+            card.student, figures.NOTHING, figures.with_interval(card.score), figures.NOTHING, figures.NOTHING
         )
     return table
 
 
-def _strategies(title: str, cards: Sequence[Scorecard], chosen: set[str]) -> list[RenderableType]:
+def _asked(cards: Sequence[Scorecard]) -> str:
+    """ "1,319 questions": every student is asked the same ones."""
+    totals = sorted({card.score.total for card in cards})
+    return f"{' or '.join(figures.count(total) for total in totals) or 'no'} questions"
+
+
+def _strategies(title: str, cards: Sequence[Scorecard], chosen: set[str], width: int) -> list[RenderableType]:
     """Each strategy's share of the questions, and its accuracy when chosen and when forced."""
     names = list(dict.fromkeys(score.strategy for card in cards for score in card.strategies))
     if not names:
@@ -103,11 +131,13 @@ def _strategies(title: str, cards: Sequence[Scorecard], chosen: set[str]) -> lis
     forced = any(score.forced is not None for card in cards for score in card.strategies)
     small = "share of questions, accuracy where chosen freely" + (", accuracy if forced" if forced else "") + ", in %"
     parts: list[RenderableType] = [_title(title, small)]
-    for first in range(0, len(names), STRATEGIES_PER_TABLE):
-        some = names[first : first + STRATEGIES_PER_TABLE]
-        last = first + STRATEGIES_PER_TABLE >= len(names)
-        # One column a strategy, its figures set by hand: Rich cannot put one heading over several columns.
-        figures_heading = _cell("share", "free", "forced" if forced else "")
+    # One column a strategy, its figures set by hand: Rich cannot put one heading over several columns.
+    figures_heading = _cell("share", "free", "forced" if forced else "")
+    each = max(len(figures_heading), *map(len, names)) + GAP
+    fit = max(1, (width - max(len(card.student) for card in cards) - len(" *") - len("tag") - GAP) // each)
+    for first in range(0, len(names), fit):
+        some = names[first : first + fit]
+        last = first + fit >= len(names)
         headings = [f"{name:^{len(figures_heading)}}\n{figures_heading}" for name in some]
         table = _table("\nstudent", *headings, *(["no\ntag"] if last else []))
         for card in cards:
@@ -115,7 +145,7 @@ def _strategies(title: str, cards: Sequence[Scorecard], chosen: set[str]) -> lis
             cells = [_strategy_cell(by_name.get(name), forced, card.score.total) for name in some]
             untagged = [_share(card.untagged, card.score.total)] if last else []
             table.add_row(_name(card.student, chosen), *cells, *untagged)
-        parts.append(table)
+        parts += [Text(), table] if first else [table]
     return parts
 
 
@@ -134,15 +164,23 @@ def _share(part: int, whole: int) -> str:
 
 
 def _rounds(rounds: Sequence[RoundReport], chosen: set[str]) -> Table:
-    table = _table("student", "sampled from", "samples", "correct", "problems solved", "rows", "teacher", "own", "time")
+    table = _table(
+        "\nstudent",
+        "\nsamples",
+        "\ncorrect",
+        "problems\nsolved",
+        "\nrows",
+        "teacher's\nrows",
+        "own\nrows",
+        "\ntime",
+    )
     for one in rounds:
         pool, mixture = one.pool, one.mixture
         table.add_row(
             _name(one.student, chosen),
-            "teacher" if one.round == 0 else "student",
             figures.count(pool.samples),
             figures.percent(pool.correct, pool.samples),
-            f"{figures.count(pool.problems_solved)} of {figures.count(pool.problems)}",
+            figures.percent(pool.problems_solved, pool.problems if pool.samples else 0),
             figures.count(mixture.rows),
             figures.count(mixture.by_source.get("teacher", 0)),
             figures.count(mixture.by_source.get("student", 0)),
@@ -164,23 +202,26 @@ class _Grid:
     cards: dict[tuple[str, str, str], Scorecard]
 
 
-def _outside(cards: Sequence[Scorecard], chosen: set[str]) -> list[Table]:
+def _outside(cards: Sequence[Scorecard], chosen: set[str], width: int) -> list[RenderableType]:
     grid = _Grid(
         list(dict.fromkeys(card.student for card in cards)),
         list(dict.fromkeys((card.dataset, card.split) for card in cards)),
         {(card.student, card.dataset, card.split): card for card in cards},
     )
-    tables = []
-    for first in range(0, len(grid.datasets), COLUMNS_PER_TABLE):
-        some = grid.datasets[first : first + COLUMNS_PER_TABLE]
+    tables: list[RenderableType] = []
+    fit = max(1, (width - max(map(len, grid.students)) - len(" *")) // (len("100.0 (100.0-100.0)") + GAP))
+    for first in range(0, len(grid.datasets), fit):
+        some = grid.datasets[first : first + fit]
         totals = [max(grid.cards[s, *d].score.total for s in grid.students if (s, *d) in grid.cards) for d in some]
-        table = _table("student", *(f"{name} ({figures.count(n)})" for (name, _), n in zip(some, totals, strict=True)))
+        table = _table(
+            "\nstudent", *(f"{name}\n({figures.count(n)} questions)" for (name, _), n in zip(some, totals, strict=True))
+        )
         for student in grid.students:
             found = [grid.cards.get((student, *dataset)) for dataset in some]
             table.add_row(
                 _name(student, chosen), *(figures.with_interval(card.score if card else None) for card in found)
             )
-        tables.append(table)
+        tables += [Text(), table] if first else [table]
     return tables
 
 

@@ -15,9 +15,8 @@ def command(
     plain: Plain = False,
 ) -> None:
     """Train the student of a round on that round's mixture."""
-    from siked_core.stages.train import train
-
     from siked_cli.attached import open_run
+    from siked_core.stages.train import train
 
     with open_run(run, runs, no_plugin, json, quiet, plain) as (opened, output):
         student = train(opened, round_)

@@ -42,8 +42,9 @@ def read_words(words: Sequence[str], start: int) -> tuple[Fraction, int] | None:
         return None
     read = _whole(words[start:], start)
     value, end = read
-    if end < len(words) and words[end] in FRACTIONS and value != 0:
-        return value / FRACTIONS[words[end]], end + 1
+    part = end + 1 if end < len(words) and words[end] == "-" else end
+    if part < len(words) and words[part] in FRACTIONS and value != 0:
+        return value / FRACTIONS[words[part]], part + 1
     return add_fraction(value, words, end)
 
 

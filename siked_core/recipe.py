@@ -31,7 +31,7 @@ _NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class PluginChoice(_Section):
@@ -241,7 +241,10 @@ class Recipe(_Section):
         return tuple(choice.name for choice in self.strategies)
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        content = self.model_dump(mode="json")
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        # PyYAML reads some line separators back as spaces unless they are escaped.
+        return text if yaml.safe_load(text) == content else yaml.safe_dump(content, sort_keys=False)
 
 
 def preset_names() -> list[str]:
@@ -283,7 +286,8 @@ def resolve(
         raise RecipeError(
             f"The recipe's preset must be a name, not {chosen!r}. Available: {', '.join(preset_names())}."
         )
-    merged = functools.reduce(_merge, layers, yaml.safe_load(preset_text(chosen)) or {})
+    defaults = Recipe().model_dump(mode="json")  # a layer too: options may be added to a plugin that no layer names
+    merged = functools.reduce(_merge, [yaml.safe_load(preset_text(chosen)), *layers], defaults)
     return validate({**merged, "preset": chosen})
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
+from siked_core.number_text import read
+
 _RUN_ON = re.compile(r"\n\s{0,8}(?:#{1,4} ?|\*\*)?(?:Question|Q|Problem|User|Human|Instruction)\b[^:\n]{0,12}:|<\|")
 _STATED = re.compile(
-    r"\banswer[\s*_]{0,4}(?:(?:should|must|would|will)\s{1,3}be\b|is\b|was\b|=|:)[\s:*]{0,6}", re.IGNORECASE
+    r"(?:^|\n)A: |\banswer[\s*_]{0,4}(?:(?:should|must|would|will)\s{1,3}be\b|is\b|was\b|=|:)[\s:*]{0,6}", re.IGNORECASE
 )
 _SENTENCE_END = re.compile(r"\n|[.!?](?:\s|$)|[.!?]\*\*")
+_BECAUSE = re.compile(r"[,;]?\s(?:because|since|as|which|so|given)\s", re.IGNORECASE)
+_SO = re.compile(r"(?:so|thus|therefore|hence|finally|in total|altogether|overall)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(r"(?:=|\b(?:is|are|was|were|equals|total(?:s|ed)?|makes|earns?|spends?|costs?|has|have)\b)")
 
 
@@ -16,8 +20,10 @@ def final_answer(text: str) -> str | None:
     """Find the answer that a worked solution states, as it is written there.
 
     The first of these that is found: the line after the first `####`; the content of the last `\\boxed{}`; what follows
-    the last "(the) answer is" or "Answer:"; in the last sentence, what follows its last "=" or verb
-    ("The total is $29.00."), if that has a digit in it. A generation that ran on into another question is cut there.
+    the last "(the) answer is", "Answer:" or "A: ", without its reasons ("because ..."); in the last sentence, what
+    follows its last "=" or verb ("The total is $29.00."), if that has a digit in it; the last sentence itself, if it
+    is a number, or begins with "So", "Thus", "Therefore" or the like and states one number.
+    A generation that ran on into another question is cut there.
 
     Returns:
         The answer's text without the sentence's full stop, or None where none is stated.
@@ -34,7 +40,7 @@ def final_answer(text: str) -> str | None:
         return _clean(boxed)
     stated = [found.end() for found in _STATED.finditer(text)]
     if stated:
-        return _clean(_first_sentence(text[stated[-1] :]))
+        return _clean(_BECAUSE.split(_first_sentence(text[stated[-1] :]), maxsplit=1)[0])
     return _concluded(text)
 
 
@@ -70,7 +76,9 @@ def _concluded(text: str) -> str | None:
     tail = sentence[max((end.end() for end in _SENTENCE_END.finditer(sentence)), default=0) :]
     concluded = [found.end() for found in _CONCLUSION.finditer(tail)]
     if not concluded:
-        return None
+        without_words = not any(character.isalpha() for character in tail) and read(tail, words_before=False)
+        said_so = _SO.match(tail) and read(tail, words_before=True)
+        return _clean(tail) if without_words or said_so else None
     answer = _clean(tail[concluded[-1] :])
     return answer if answer and any(character.isdigit() for character in answer) else None
 

@@ -29,7 +29,7 @@ def resolve_model(name: str, registry: Registry) -> str:
     try:
         registry.get("model", name)  # a disabled or failed plugin of this name says so
     except PluginError as error:
-        if "is disabled" in str(error) or "is failed" in str(error):
+        if "is disabled" in str(error) or "cannot be used" in str(error):
             raise
     return name
 

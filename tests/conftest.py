@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, no network, every plugin switched on."""
+"""What every test runs under: one thread, no network, every plugin switched on, no stopwatch."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ os.environ.update(
     }
 )
 os.environ.pop("SIKED_DISABLE_PLUGINS", None)
+
+from hypothesis import settings
+
+# A deadline for single examples fails on a machine that is busy with something else.
+settings.register_profile("siked", deadline=None, print_blob=True)
+settings.load_profile("siked")

@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from siked_cli.main import main
+
+pytestmark = pytest.mark.slow
 STRATEGIES = ["cot", "pot", "l2m"]
 
 
@@ -28,24 +32,44 @@ class World:
         return self.folder / "runs" / "pocket-001"
 
 
-def siked(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Said:
+    stdout: str
+    stderr: str
+
+
+Siked = Callable[..., Said]
+
+
+@pytest.fixture
+def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Siked:
+    """Run a command in a folder, in this process: torch is imported once."""
+
+    def run(folder: Path, *arguments: str, code: int = 0) -> Said:
+        monkeypatch.chdir(folder)
+        ended = main(arguments)
+        captured = capsys.readouterr()
+        assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
+        return Said(captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The whole command in a process of its own, as a user starts it."""
+    folder = tmp_path_factory.mktemp("world")
+    arguments = ["distill", "--preset", "pocket-smoke", "--strategies", ",".join(STRATEGIES), "--baselines"]
     done = subprocess.run(
         [sys.executable, "-m", "siked_cli", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
-        env={**os.environ, "COLUMNS": "100", **environment},
+        env=dict(os.environ),  # not C's own copy, in which readline has set COLUMNS
     )
-    assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("world")
-    done = siked(folder, "distill", "--preset", "pocket-smoke", "--strategies", ",".join(STRATEGIES), "--baselines")
+    assert done.returncode == 0, done.stderr
     return World(folder, done.stdout, done.stderr)
 
 
@@ -55,7 +79,6 @@ def test_the_run_ends_in_its_tables(world: World) -> None:
     for student in ("round-0", "round-1", *(f"only-{name}" for name in STRATEGIES)):
         assert any(line.lstrip().startswith(student) for line in world.out.splitlines())
     assert "siked solve runs/pocket-001" in world.out
-    assert max(len(line.rstrip()) for line in world.out.splitlines()) <= 100
     assert "…" not in world.out
 
 
@@ -81,10 +104,12 @@ def test_the_figures_in_the_table_are_those_of_the_report(world: World) -> None:
     for one in report["rounds"]:
         row = next(row for row in rows if row[:1] == [one["student"]])
         assert row[1] == f"{100 * one['validation']['score']['accuracy']:.1f}"
-        assert int(row[3]) == one["validation"]["score"]["total"] == 24
+    assert "(24 questions)" in world.out
 
 
-def test_the_same_command_makes_a_new_run_once_one_is_finished_and_json_is_the_whole_of_stdout(world: World) -> None:
+def test_the_same_command_makes_a_new_run_once_one_is_finished_and_json_is_the_whole_of_stdout(
+    siked: Siked, world: World
+) -> None:
     arguments = ["distill", "--preset", "pocket-smoke", "--strategies", "cot", "--rounds", "0", "--json", "-q"]
     done = siked(world.folder, *arguments)
     report = json.loads(done.stdout)
@@ -96,7 +121,7 @@ def test_the_same_command_makes_a_new_run_once_one_is_finished_and_json_is_the_w
     assert json.loads(again.stdout)["rounds"][0]["validation"] == report["rounds"][0]["validation"]
 
 
-def test_a_changed_recipe_on_a_named_run_is_refused_and_forking_is_offered(world: World) -> None:
+def test_a_changed_recipe_on_a_named_run_is_refused_and_forking_is_offered(siked: Siked, world: World) -> None:
     arguments = ["distill", "--preset", "pocket-smoke", "--strategies", "cot,pot", "--run", "pocket-001"]
     done = siked(world.folder, *arguments, code=2)
     assert done.stdout == ""
@@ -105,7 +130,7 @@ def test_a_changed_recipe_on_a_named_run_is_refused_and_forking_is_offered(world
     assert "--fork" in done.stderr
 
 
-def test_solve_shows_strategy_rationale_and_answer(world: World) -> None:
+def test_solve_shows_strategy_rationale_and_answer(siked: Siked, world: World) -> None:
     question = "Ann has 12 pens and buys 7 more. How many pens has Ann?"
     shown = siked(world.folder, "solve", "pocket-001", question).stdout
     assert shown.startswith("Strategy  ")
@@ -117,12 +142,12 @@ def test_solve_shows_strategy_rationale_and_answer(world: World) -> None:
     assert "eot" in wrong.stderr
 
 
-def test_runs_lists_the_run_as_finished(world: World) -> None:
+def test_runs_lists_the_run_as_finished(siked: Siked, world: World) -> None:
     first = json.loads(siked(world.folder, "runs", "--json").stdout)[0]
     assert (first["run"], first["state"], first["strategies"]) == ("pocket-001", "finished", STRATEGIES)
 
 
-def test_the_stages_alone_do_what_the_loop_does(tmp_path: Path, world: World) -> None:
+def test_the_stages_alone_do_what_the_loop_does(siked: Siked, tmp_path: Path, world: World) -> None:
     recipe = ["--preset", "pocket-smoke", "--strategies", ",".join(STRATEGIES), "--run", "alone", "--baselines"]
     taught = json.loads(siked(tmp_path, "teach", *recipe, "--json", "-q").stdout)
     assert taught["pool"] == "teacher"
@@ -152,7 +177,7 @@ def test_the_stages_alone_do_what_the_loop_does(tmp_path: Path, world: World) ->
     assert finished["rounds"][1]["mixture"] == second["mixture"]
 
 
-def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_continued_by_the_same_command(siked: Siked, tmp_path: Path) -> None:
     arguments = ["distill", "--preset", "pocket-smoke", "--strategies", "cot,pot"]
     process = subprocess.Popen(
         [sys.executable, "-m", "siked_cli", *arguments],
@@ -168,7 +193,6 @@ def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path) -> 
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert "train round-0: stopped after " in said
     assert said.splitlines()[-1] == f"Interrupted. To continue where it stopped: siked {' '.join(arguments)}"
     done = siked(tmp_path, *arguments, "--json")
     assert json.loads(done.stdout)["run"] == "runs/pocket-001"
@@ -177,14 +201,17 @@ def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path) -> 
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["pocket-001"]
 
 
-def test_a_plugin_that_is_switched_off_is_not_used(tmp_path: Path) -> None:
-    done = siked(tmp_path, "distill", "--preset", "pocket-smoke", code=2, SIKED_DISABLE_PLUGINS="generator:pocket")
+def test_a_plugin_that_is_switched_off_is_not_used(
+    siked: Siked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIKED_DISABLE_PLUGINS", "generator:pocket")
+    done = siked(tmp_path, "distill", "--preset", "pocket-smoke", code=2)
     assert "The generator 'pocket'" in done.stderr
     assert "switched off" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_run_directory_that_cannot_be_written_is_one_line(siked: Siked, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     done = siked(tmp_path, "distill", "--preset", "pocket-smoke", "--runs", "file/runs", code=2)
     assert done.stdout == ""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from rich.console import Console, RenderableType
+from rich.table import Table
 
 from siked_cli import figures
 from siked_cli.summaries import mixture_lines, pool_lines
@@ -104,10 +105,13 @@ def report_of(rounds: int = 4, outside: Sequence[str] = ("svamp", "asdiv", "mult
     )
 
 
-def test_a_large_report_fits_100_columns_unclipped() -> None:
-    shown = text_of(report_tables(report_of(rounds=6)))
-    assert max(len(line.rstrip()) for line in shown.splitlines()) <= WIDTH
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_a_large_report_fits_and_no_figure_is_cut_off(width: int) -> None:
+    tables = [part for part in report_tables(report_of(rounds=6), width) if isinstance(part, Table)]
+    shown = text_of(tables, width)
+    assert len(tables) >= 5
     assert "…" not in shown, "a figure was cut off"
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
 
 
 def test_the_report_shows_every_figure_that_was_asked_for() -> None:
@@ -119,15 +123,17 @@ def test_the_report_shows_every_figure_that_was_asked_for() -> None:
     assert "0.33" in row  # the teacher's share of the mixture
     assert "123,456,789" in row
     unscored = next(line for line in lines if line.lstrip().startswith("round-1"))
-    assert unscored.split()[1:6] == ["42.0", "(37.8-46.4)", "500", "-", "-"], "only two rounds were scored on test"
+    assert unscored.split()[1:4] == ["42.0", "(37.8-46.4)", "-"], "only two rounds were scored on test"
     baseline = next(line for line in lines if line.lstrip().startswith("only-cot"))
-    assert baseline.split()[1:5] == ["-", "-", "45.5", "(42.8-48.2)"]
+    assert baseline.split()[1:4] == ["-", "45.5", "(42.8-48.2)"]
+    assert "(500 questions)" in shown
+    assert "(1,319 questions)" in shown
     assert "Left out of asdiv-test: 146 problems" in shown
     assert "the limit of 3 rounds was reached" in shown
     assert "runs/gsm8k-001/students/round-3" in shown
     assert "siked solve runs/gsm8k-001 " in shown
-    assert "svamp (1,319)" in shown
-    assert "multiarith (1,319)" in shown
+    assert "svamp" in shown
+    assert "multiarith" in shown
     assert "wrong 5,978, crashed 2,989" in shown, "samples that were not correct are reported"
     assert "no answer" not in shown, "a status that did not occur is not"
 
@@ -181,7 +187,7 @@ def test_nothing_judged_is_a_dash_and_never_a_zero() -> None:
     )
     shown = text_of(report_tables(report))
     row = next(line for line in shown.splitlines() if line.lstrip().startswith("round-0 *"))
-    assert row.split()[2:] == ["-", "0", "-", "-", "-", "0"]
+    assert row.split()[2:] == ["-", "-", "-", "0"]
     assert "0.0" not in shown.split("Stopped")[0]
 
 

@@ -374,6 +374,26 @@ def test_any_chain_of_sums_comes_to_its_result(chain: list[tuple[str, int, str]]
     assert all(name.isidentifier() and not keyword.iskeyword(name) for name in names)
 
 
+@given(
+    st.text(max_size=30),
+    st.lists(st.text(alphabet="0123456789+-*/=().,$% <>abxyof½²٣\n#*", max_size=40), max_size=4),
+    st.sampled_from(["5", "-3", "1/2", "1/0", "", "0.25", "9" * 5000]),
+)
+def test_any_text_is_worked_out_or_says_why(question: str, pieces: list[str], gold: str) -> None:
+    marks = ["<<2+3=5>>5", "1/2 = <<1/2=1/0>>0.5", "7 = <<=7>>7", "<<9**99=1>>"]
+    lines = "\n".join(part for pair in zip(pieces, marks, strict=False) for part in pair)
+    result = work_out(question, lines, gold)
+    if isinstance(result, WorkedSolution):
+        assert compute(result.steps) == Fraction(gold)
+    else:
+        assert result.why
+
+
+def test_a_number_beyond_reading_is_said() -> None:
+    result = work_out("?", f"1 + 1 = {'9' * 5000}", "2")
+    assert result == Uncovered("it has a number of more than 40 digits")
+
+
 # -- words
 
 

@@ -52,6 +52,12 @@ DATA = Path(os.environ.get("SIKED_DATA_DIR") or Path(__file__).resolve().parents
         ("three quarters", "0.75"),
         ("5 dollars and 50 cents", "5.50"),
         ("18 (eighteen)", "18"),
+        ("18 dollars ($18)", "18"),
+        ("18 eggs (9 per day)", "18"),
+        ("1.5x10^3", "1500"),
+        ("1 234,50 €", "1234.5"),
+        ("two-thirds", "2/3"),
+        ("7 = x", "7"),
         ("x = 7", "7"),
         ("\\frac{3}{4}", "3/4"),
         ("**73**", "73"),
@@ -69,7 +75,8 @@ def test_reads(text: str, number: str) -> None:
     "text",
     ["", "Purple", "nan", "inf", "True", "None", "5/0", "5 or 6", "five or six", "between 5 and 7", "at least 3",
      "not 18", "2:30", "3:4", "11; 12; 13", "12/5/2020", "1,2", "5.5.5", "18 (nineteen)", "February 3rd", "Vendor 2",
-     "7 * 2", "5 - 3", "1e999999", "9" * 5000, "half of 18", "±3", "\\sqrt{2}", "3:30 p.m."],
+     "7 * 2", "5 - 3", "1e999999", "9" * 5000, "half of 18", "±3", "√16", "> 5", "≤ 5", "5π",
+     "18 (not 20)", "\\sqrt{2}", "3:30 p.m."],
 )  # fmt: skip
 def test_does_not_read(text: str) -> None:
     assert read_number(text) is None
@@ -97,6 +104,7 @@ def test_reads_words_before_only_when_asked() -> None:
         ("11;12; 13", "11; 12; 13"),
         ("15:55", "3:55 p.m."),
         ("3:30", "3:30 p.m."),
+        ("5 PM", "5:00 p.m."),
     ],
 )
 def test_same(prediction: str, gold: str) -> None:
@@ -142,6 +150,11 @@ def test_not_same(prediction: str, gold: str) -> None:
         ("✅ Final Answer: **73**", "73"),
         ("She has 5.\nThe total is $29.00.", "$29.00"),
         ("Therefore 7 * 2 = 14", "14"),
+        ("The answer is 18 because 9 * 2 = 18.", "18"),
+        ("Thus Janet sold 18 eggs.", "Thus Janet sold 18 eggs"),
+        ("Janet sold 18 eggs.", None),
+        ("9 * 2\n18", "18"),
+        ("A: 18", "18"),
         ("I cannot determine the answer.", None),
         ("", None),
         ("####", None),

@@ -101,18 +101,22 @@ def test_the_base_is_small_and_standard(model: Any, tokenizer: Any) -> None:
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
 
 
-def continuation(model: Any, tokenizer: Any, text: str, tokens: int = 24) -> str:
-    batch = tokenizer(text, return_tensors="pt")
-    written = model.generate(**batch, max_new_tokens=tokens, do_sample=False)
-    return str(tokenizer.decode(written[0, batch.input_ids.shape[1] :], skip_special_tokens=True))
+def number_after(model: Any, tokenizer: Any, text: str) -> str:
+    """The number with which the base goes on. (A space before a number belongs to the token before it.)"""
+    import torch
+
+    ids = tokenizer(f"{text}0").input_ids[:-1]
+    written = model.generate(torch.tensor([ids]), max_new_tokens=1, do_sample=False)
+    return str(tokenizer.decode(written[0, len(ids) :]))
 
 
 def test_the_base_copies_and_reckons_a_little(model: Any, tokenizer: Any) -> None:
-    reading = "Q: Ann found 371 shells in Holt. Ben has 58 pens. Zoe lost 7 cups. How many shells did Ann find?\nA:"
-    assert "371" in continuation(model, tokenizer, reading)
-    right = sum(
-        continuation(model, tokenizer, f"{x} + {y} =", 1).strip() == str(x + y) for x in range(2, 10) for y in (2, 5, 7)
+    reading = (
+        "Q: Ann found 371 shells in Holt. Ben has 58 pens. Zoe lost 7 cups. How many shells did Ann find?\nA:It is "
     )
+    assert number_after(model, tokenizer, reading) == "371"
+    sums = [(x, y) for x in range(2, 10) for y in (2, 5, 7)]
+    right = sum(number_after(model, tokenizer, f"{x} + {y} = ") == str(x + y) for x, y in sums)
     assert right >= 20  # of 24
 
 

@@ -134,6 +134,11 @@ def test_a_plugin_keeps_its_options_until_another_is_named(
     assert (recipe.dataset.name, recipe.dataset.options) == expected
 
 
+def test_options_may_be_given_to_a_plugin_that_no_layer_names() -> None:
+    recipe = resolve(assignments=["training.objective.options.focus=2"], preset="pocket")
+    assert recipe.training.objective == PluginChoice(name="sft", options={"focus": 2})
+
+
 def test_the_short_form_is_the_name() -> None:
     assert PluginChoice.model_validate("cot") == PluginChoice(name="cot")
     assert str(PluginChoice(name="cot", options={"shots": 3})) == "cot"
@@ -183,6 +188,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one_at_every_depth(where: str
         ("student: {lora: {target_modules: 3}}", "Bad recipe key 'student.lora.target_modules': input should be"),
         ("rollout: {top_p: 1.5}", "Bad recipe key 'rollout.top_p': input should be less than or equal to 1, not 1.5."),
         ("seed: -1", "Bad recipe key 'seed': input should be greater than or equal to 0, not -1."),
+        ("training: {learning_rate: .inf}", "Bad recipe key 'training.learning_rate': input should be a finite number"),
         ("seed: many", "Bad recipe key 'seed': input should be a valid integer"),
         ("student:", "Bad recipe key 'student': input should be a valid dictionary"),
         ("1: 2", "Bad recipe key '1': keys should be strings"),
@@ -226,10 +232,14 @@ def refused(make: Callable[[], Recipe]) -> str | None:
     return None
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=8) | st.integers() | st.none(), max_size=3))
+TYPED = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=8)
+"""What can be typed in one line."""
+
+
+@given(st.dictionaries(TYPED, TYPED | st.integers() | st.none(), max_size=3))
 def test_any_assignments_give_a_recipe_or_one_line(values: dict[str, Any]) -> None:
     message = refused(lambda: resolve(assignments=[f"{key}={value}" for key, value in values.items()]))
-    assert message is None or "\n" not in message.strip()
+    assert message is None or "\n" not in message
 
 
 YAML_VALUES = st.recursive(
@@ -265,7 +275,9 @@ def test_presets_have_a_line_that_says_what_they_are() -> None:
 def recipes(draw: st.DrawFn) -> Recipe:
     names = draw(st.lists(st.sampled_from(["cot", "pot", "l2m", "eot", "table"]), min_size=1, unique=True))
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-    options = st.dictionaries(text, st.integers() | st.floats(allow_nan=False) | text | st.booleans(), max_size=2)
+    options = st.dictionaries(
+        text, st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text | st.booleans(), max_size=2
+    )
     content: Mapping[str, Any] = {
         "seed": draw(st.integers(0, 2**40)),
         "strategies": [{"name": name, "options": draw(options)} for name in names],

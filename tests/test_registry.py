@@ -13,6 +13,7 @@ import pytest
 from siked_core import PluginError, RecipeError, hookspecs
 from siked_core.contracts import Kind
 from siked_core.registry import HOOKS, KINDS, Entry, Registry, plural
+from siked_core.student import resolve_model
 
 Install = Callable[..., None]
 
@@ -345,3 +346,21 @@ def test_find_gives_every_status(install: Install) -> None:
     registry = Registry.discover(disabled=["table"])
     assert [entry.status for entry in registry.find("table")] == ["disabled"]
     assert registry.find("table", "verifier") == []
+
+
+@pytest.mark.parametrize("source", ["import no_such_module_at_all", None], ids=["failed", "disabled"])
+def test_a_model_that_cannot_be_used_is_not_taken_for_a_hub_name(install: Install, source: str | None) -> None:
+    offered = """
+        from pathlib import Path
+        from siked_core import Model, hookimpl
+        class Seedling(Model):
+            name = "seedling"
+            def folder(self): return Path(__file__).parent
+        @hookimpl
+        def siked_models(): return [Seedling]
+    """
+    install("acme", {"model-seedling": "acme_seedling"}, {"acme_seedling": source or offered})
+    registry = Registry.discover(disabled=[] if source else ["acme"])
+    with pytest.raises(PluginError, match=r"The model 'seedling' \(acme 1\.0\) (cannot be used|is disabled): "):
+        resolve_model("seedling", registry)
+    assert resolve_model("someone/seedling", registry) == "someone/seedling"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from siked_core.errors import SandboxError
 from siked_core.sandbox import Limits, Outcome, ProgramPool, seccomp
-from siked_core.sandbox.pool import _report
+from siked_core.sandbox.report import read_report
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
 
@@ -257,6 +258,24 @@ def test_only_the_result_and_null_are_open(pool: ProgramPool) -> None:
 
 
 @linux
+def test_a_process_with_many_open_files_and_low_limits() -> None:
+    script = (
+        "import os, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (500, 500))\n"
+        "opened = [os.open('/dev/null', 0) for _ in range(1500)]\n"
+        "from siked_core.sandbox import ProgramPool\n"
+        "with ProgramPool() as pool:\n"
+        "    code = 'import os\\nfound = []\\nfor fd in range(2500):\\n    try:\\n'\n"
+        "    code += '        os.lseek(fd, 0, 1); found.append(fd)\\n'\n"
+        "    code += '    except OSError as error:\\n        if error.errno != 9: found.append(fd)\\nanswer = str(found)'\n"
+        "    print(pool.run([code])[0].answer)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[0, 1, 2, 3]"
+
+
+@linux
 def test_a_forged_report_is_only_the_programs_own_answer(pool: ProgramPool) -> None:
     forge = 'import os\nos.write(3, b\'{"status": "answered", "answer": "7"}\')\nos._exit(0)'
     assert [found.status for found in pool.run([forge, "answer = 6"])] == ["crashed", "answered"]
@@ -268,7 +287,7 @@ def test_a_forged_report_is_only_the_programs_own_answer(pool: ProgramPool) -> N
         st.sampled_from(["status", "answer", "why", "lines"]), inner, max_size=4), max_leaves=8,
 ).map(lambda value: __import__("json").dumps(value))))  # fmt: skip
 def test_any_report_is_texts_or_nothing(text: str | None) -> None:
-    found = _report(text)
+    found = read_report(text)
     assert found is None or all(isinstance(field, str) for field in (*found[:3], *found[3]))
 
 
@@ -293,14 +312,24 @@ def test_a_zygote_that_dies_is_replaced_and_its_programs_are_judged() -> None:
 
 
 @linux
-def test_what_keeps_killing_its_zygote_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cage_that_cannot_be_closed_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    from siked_core.sandbox import client as module
+
+    broken = "from siked_core.sandbox.cage import Cage\nCage.close_around_program = lambda *_: 1 / 0\nmain(int"
+    monkeypatch.setattr(module, "BOOTSTRAP", module.BOOTSTRAP.replace("main(int", broken))
+    with ProgramPool() as pool, pytest.raises(SandboxError, match="harmless programs too"):
+        pool.run(["answer = 1"])
+
+
+@linux
+def test_what_keeps_killing_its_zygote_is_given_up() -> None:
     with ProgramPool(Limits(timeout_s=20), workers=2) as pool:
         stop = threading.Event()
 
         def assassin() -> None:
-            while not stop.wait(0.3):
+            while not stop.wait(0.02):
                 zygote = pool._zygotes.get(False)
-                if zygote is not None:
+                if zygote is not None and any(index == 0 for index, _ in zygote.running.values()):
                     zygote._process.kill()
 
         thread = threading.Thread(target=assassin)
@@ -314,12 +343,51 @@ def test_what_keeps_killing_its_zygote_is_given_up(monkeypatch: pytest.MonkeyPat
         assert pool.run(["answer = 1"])[0].answer == "1"
 
 
+@pytest.fixture
+def bare_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that grants neither namespaces nor Landlock, as in many containers."""
+    from siked_core.sandbox import client as module
+
+    bare = (
+        "from siked_core.sandbox.cage import Cage\n"
+        "Cage._try_unshare = lambda self, flag: False\n"
+        "Cage._landlock = lambda self: self.layers.update(landlock=(False, 'none'))\n"
+        "main(int"
+    )
+    monkeypatch.setattr(module, "BOOTSTRAP", module.BOOTSTRAP.replace("main(int", bare))
+
+
 @linux
-def test_close_ends_every_process_even_a_busy_one() -> None:
-    pool = ProgramPool(Limits(timeout_s=60), workers=2)
-    thread = threading.Thread(target=lambda: _ignore(pool), daemon=True)
+@pytest.mark.usefixtures("bare_bootstrap")
+def test_without_namespaces_and_landlock_seccomp_still_holds() -> None:
+    pool = ProgramPool(Limits(timeout_s=2), workers=2)
+    thread = threading.Thread(target=pool.layers)
+    thread.start()
+    thread.join()  # the zygote must outlive the thread that started it
+    with pool:
+        assert [layer.name for layer in pool.layers() if not layer.active] == ["namespaces", "empty root", "landlock"]
+        attacks = ["libc.open(b'/etc/passwd', 0)", "libc.socket(2, 1, 0)", "libc.fork()", "libc.kill(-1, 9)"]
+        attacks += ["libc.unshare(0x10000000)", "libc.shmget(0x5151, 4096, 0o1666)", "libc.ptrace(16, 1, None, None)"]
+        assert [found.answer for found in pool.run([f"{DEEP}answer = {attack}" for attack in attacks])] == ["-1"] * 7
+        assert outcome(pool, "while True: pass").status == "timeout"
+
+
+@linux
+@pytest.mark.usefixtures("bare_bootstrap")
+def test_without_namespaces_programs_die_with_their_zygote() -> None:
+    _kill_while_busy(ProgramPool(Limits(timeout_s=60), workers=2))
+
+
+@linux
+def test_killing_a_busy_zygote_ends_every_process() -> None:
+    _kill_while_busy(ProgramPool(Limits(timeout_s=60), workers=2))
+
+
+def _kill_while_busy(pool: ProgramPool) -> None:
     pool.run(["answer = 1"])
     process = pool._zygotes[False]._process
+    wait = "import time\ntime.sleep(2)\nanswer = 1"
+    thread = threading.Thread(target=lambda: pool.run([wait]))
     thread.start()
     time.sleep(0.5)
     process.kill()
@@ -327,11 +395,10 @@ def test_close_ends_every_process_even_a_busy_one() -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and _session(process.pid):
         time.sleep(0.05)
-    assert _session(process.pid) == []
-
-
-def _ignore(pool: ProgramPool) -> None:
-    pool.run(["while True: pass"])
+    left = _session(process.pid)
+    thread.join()
+    pool.close()
+    assert left == []
 
 
 def _session(leader: int) -> list[int]:
@@ -349,10 +416,10 @@ def _session(leader: int) -> list[int]:
 
 
 def test_refuses_where_programs_cannot_be_caged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from siked_core.sandbox import pool as module
+    from siked_core.sandbox import client as module
 
-    plain = module._BOOTSTRAP.replace("main(int", "import platform; platform.machine = lambda: 'riscv64'\nmain(int")
-    monkeypatch.setattr(module, "_BOOTSTRAP", plain)
+    plain = module.BOOTSTRAP.replace("main(int", "import platform; platform.machine = lambda: 'riscv64'\nmain(int")
+    monkeypatch.setattr(module, "BOOTSTRAP", plain)
     with ProgramPool() as refusing, pytest.raises(SandboxError, match="allow_unsafe_exec"):
         refusing.run(["answer = 1"])
     with ProgramPool(allow_unsafe=True) as allowed:
@@ -360,9 +427,9 @@ def test_refuses_where_programs_cannot_be_caged(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_zygote_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from siked_core.sandbox import pool as module
+    from siked_core.sandbox import client as module
 
-    monkeypatch.setattr(module, "_BOOTSTRAP", "raise RuntimeError('no such luck')")
+    monkeypatch.setattr(module, "BOOTSTRAP", "raise RuntimeError('no such luck')")
     with ProgramPool() as pool, pytest.raises(SandboxError, match="no such luck"):
         pool.run(["answer = 1"])
 

@@ -14,9 +14,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
-NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?|\.\d+"
+NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 _MARK = re.compile(r"<<([^<>]*)>>")
 _TOKEN = re.compile(rf"(?P<number>{NUMBER})|(?P<symbol>//|\*\*|[-+*/()=^×÷−–—])|(?P<cross>[xX])|(?P<skip>[\s$€£]+)")
 _SYMBOLS = {"×": "*", "x": "*", "X": "*", "÷": "/", "−": "-", "–": "-", "—": "-", "^": "**"}
@@ -41,7 +42,13 @@ class Token:
 
     @property
     def value(self) -> Fraction:
-        return Fraction(self.text)
+        return _fraction(self.text)
+
+
+@lru_cache(maxsize=4096)
+def _fraction(text: str) -> Fraction:
+    """Numbers recur: reading one takes longer than computing with it."""
+    return Fraction(text)
 
 
 Expression = tuple[Token, ...]
@@ -243,7 +250,7 @@ def stated(exact: Fraction, text: str) -> Literal["exact", "rounded", "floored",
 
     `rounded` is to the nearest; `floored` and `raised` are whole numbers below and above that are not the nearest.
     """
-    value = Fraction(plain_number(text.lstrip("-"))) * (-1 if text.startswith("-") else 1)
+    value = _fraction(plain_number(text.lstrip("-"))) * (-1 if text.startswith("-") else 1)
     digits = len(text.partition(".")[2])
     gap = (exact - value) * 10**digits
     if gap == 0:

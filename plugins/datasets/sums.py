@@ -127,7 +127,7 @@ def _marked(text: str, mark: Mark, seen: Sum | None, sign_at: int | bool) -> Sum
     try:
         read_expression(result)
         exact_result = whole_steps(expression, exact, result)
-    except (NotArithmetic, ValueError):
+    except (NotArithmetic, ValueError, ZeroDivisionError):
         return WrongSum(f"the mark <<{mark.left}={mark.right}>> states no number")
     if exact_result is None:
         return WrongSum(f"the mark <<{mark.left}={mark.right}>> is wrong: it comes to {float(exact):g}")

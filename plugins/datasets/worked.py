@@ -35,6 +35,8 @@ from siked_plugins.datasets.sums import Sum, find_sums, whole_steps
 from siked_plugins.datasets.wording import SENTENCE_END, ask_for, name_result
 
 _SOCRATIC = re.compile(r"^(?P<question>.*?)\s*\*\*\s(?P<step>.*)$")
+_UNKNOWN = re.compile(r"(?:^|[\s(=+*/-])\d*[*]?(?![aIx]\s+\$?\d)[A-Za-z]\s*[-+*/=]|=\s*\$?[\d.]*[*]?[A-Za-z]\b")
+_LONG_NUMBER = re.compile(r"[\d,.]{41}")
 _CLAUSE = re.compile(r"(?<=,)\s+|\s+(?=(?:and|so|then|which|but)\s)")
 _COMMON = frozenset(
     Fraction(hundredths, 100)
@@ -84,15 +86,16 @@ def work_out(question: str, solution: str, gold: str) -> WorkedSolution | Uncove
     """
     try:
         target = Fraction(gold.replace(",", "").strip())
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         return Uncovered(f"the gold answer '{gold}' is not a plain number")
+    if _LONG_NUMBER.search(question) or _LONG_NUMBER.search(solution) or len(gold) > 40:
+        return Uncovered("it has a number of more than 40 digits")
     body = [line.strip() for line in solution.split("\n") if line.strip() and not line.lstrip().startswith("####")]
     drafts = _drafts(body)
-    if isinstance(drafts, Uncovered):
-        return drafts
-    finished = _finish(drafts, target)
+    finished = drafts if isinstance(drafts, Uncovered) else _finish(drafts, target)
     if isinstance(finished, Uncovered):
-        return finished
+        unknown = "; it is solved with an unknown" if any(map(_UNKNOWN.search, body)) else ""
+        return Uncovered(finished.why + unknown)
     return WorkedSolution(_link(finished, _numbers_of(question), target), as_text(target))
 
 

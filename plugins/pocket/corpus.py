@@ -207,7 +207,7 @@ def reading(draw: Draw) -> str:
     """A story, and questions that its sentences answer as they stand."""
     facts = _facts(draw, 2, 5)
     told = " ".join(fact for _, _, _, fact, _ in facts)
-    asked = draw.some(facts, draw.between(1, len(facts)))
+    asked = draw.some(facts, draw.between(min(2, len(facts)), len(facts)))
     pairs = [(ask, draw.pick([str(amount), f"It is {amount}.", fact])) for _, _, amount, fact, ask in asked]
     first, *others = pairs
     lines = [f"Q: {told} {first[0]}", f"A:{first[1]}"]
@@ -442,15 +442,41 @@ def prose(draw: Draw) -> str:
 
 
 def repeated(draw: Draw) -> str:
-    """A list, and the same list again, or from its end."""
-    numbers = [str(number(draw)) for _ in range(draw.between(2, 7))]
+    """A list, and the same list again, or from its end, or its first and last."""
+    source = draw.pick([THINGS, TOWNS, DAYS, [person.name for person in PEOPLE], None, None, None])
+    length = draw.between(2, 7)
+    items = draw.some(source, length) if source else [str(number(draw)) for _ in range(length)]
+    separator = draw.pick([", ", " ", "\n", " + ", " and "])
+    listed = separator.join(items)
     return draw.pick(
         [
-            f"{', '.join(numbers)}\nagain: {', '.join(numbers)}",
-            f"{', '.join(numbers)}\nback: {', '.join(reversed(numbers))}",
-            f"{', '.join(numbers)}\nfirst: {numbers[0]}\nlast: {numbers[-1]}",
+            f"{listed}\nagain: {listed}",
+            f"{listed}\nagain: {listed}\nagain: {listed}",
+            f"{listed}\nback: {separator.join(reversed(items))}",
+            f"{listed}\nfirst: {items[0]}\nlast: {items[-1]}",
         ]
     )
+
+
+def recall(draw: Draw) -> str:
+    """What belongs to what, told once and asked for in another order."""
+    keys = draw.pick([THINGS, THINGS, DAYS, [person.name for person in PEOPLE], [person.name for person in PEOPLE]])
+    chosen = draw.some(keys, draw.between(2, 6))
+    words = [*TOWNS, *PLACES, *GROUPS]
+    values = [str(number(draw)) if draw.chance(0.85) else draw.pick(words) for _ in chosen]
+    told, link = draw.pick(
+        [("{key} {value}", ", "), ("{value} {key}", ", "), ("{key}: {value}", "\n"), ("{key} has {value}.", " ")]
+    )
+    asked, between = draw.pick(
+        [("{key} {value}", ", "), ("{key} = {value}", "\n"), ("{key}? {value}", "\n"), ("{key} has {value}.", " "),
+         ("{name} = {value}", "\n"), ("{name} = {value}", "\n")]
+    )  # fmt: skip
+    pairs = list(zip(chosen, values, strict=True))
+    first = link.join(told.format(key=key, value=value) for key, value in pairs)
+    again = between.join(
+        asked.format(key=key, name=key.lower(), value=value) for key, value in draw.some(pairs, len(pairs))
+    )
+    return f"{first}\n{again}"
 
 
 KINDS: dict[Callable[[Draw], str], int] = {
@@ -462,7 +488,7 @@ KINDS: dict[Callable[[Draw], str], int] = {
     comparison: 6,
     counting: 4,
     story: 3,
-    reading: 14,
+    reading: 18,
     noted: 8,
     dictation: 12,
     event: 6,
@@ -471,7 +497,8 @@ KINDS: dict[Callable[[Draw], str], int] = {
     program: 6,
     plan: 4,
     prose: 4,
-    repeated: 3,
+    repeated: 6,
+    recall: 12,
 }
 """What the corpus is made of, by documents."""
 

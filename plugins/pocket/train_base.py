@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--adam-lr", type=float, default=0.003, help="peak learning rate of AdamW")
     made.add_argument("--decay", type=float, default=0.4, help="share of the tokens over which the rate falls to zero")
     made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--compile", action="store_true", help="compile the model first: minutes, then 1.3 times as fast")
     made.add_argument("--every", type=float, default=120.0, help="seconds between checkpoints")
     return made
 
@@ -147,6 +148,12 @@ def train(options: argparse.Namespace) -> None:
         )
         checkpoint.with_suffix(".tmp").replace(checkpoint)
 
+    def loss_of(batch: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy (nats) of the next token. The batch is (B, T + 1)."""
+        logits = model(batch[:, :-1], use_cache=False).logits  # (B, T, V)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+    measure = torch.compile(loss_of, dynamic=False) if options.compile else loss_of
     model.train()
     started, last_save, recent = time.monotonic() - state["seconds"], time.monotonic(), []
     source = packed(tokenizer, options.corpus_seed, options.sequence, state["document"], state["rest"])
@@ -157,8 +164,7 @@ def train(options: argparse.Namespace) -> None:
         share = rate(state["tokens"], options)
         for group, peak in zip((g for o in tuned for g in o.param_groups), peaks, strict=True):
             group["lr"] = peak * share
-        logits = model(batch[:, :-1], use_cache=False).logits  # (B, T, V)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        loss = measure(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in tuned:

@@ -40,7 +40,11 @@ def text(value):
     return str(number) if number.is_Float and number.is_finite else "none"
 
 residuals = [build(left) - build(right) for left, right in EQUATIONS]
-solutions = sympy.solve(residuals, names, dict=True)
+def holds(solution):
+    values = [residual.subs(solution) for residual in residuals]
+    return all(value.free_symbols or abs(sympy.N(value, 30)) < sympy.Rational(1, 10**12) for value in values)
+
+solutions = filter(holds, sympy.solve(residuals, names, dict=True))
 found = sorted({text(sympy.sympify(solution.get(names[WANTED], names[WANTED]))) for solution in solutions})
 answer = "roots " + " ".join(found)
 """

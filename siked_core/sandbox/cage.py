@@ -50,7 +50,8 @@ class Cage:
                 self._become_init()
             self._empty_root("mount" in entered)
             self._drop_privileges()
-            self._call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if "pid" in entered:  # elsewhere the parent is a thread of siked's, which may end long before siked
+                self._die_with_parent()
             self._call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
             self._attempt("no_new_privs", "no program can gain privileges", self._no_new_privileges)
             self._landlock()
@@ -72,12 +73,16 @@ class Cage:
             resource.RLIMIT_NPROC: 0,
             resource.RLIMIT_CORE: 0,
         }
-        for kind, value in limits.items():
+        for kind, wanted in limits.items():
+            hard = resource.getrlimit(kind)[1]
+            value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             try:
                 resource.setrlimit(kind, (value, value))
             except (OSError, ValueError):
                 if sys.platform == "linux":
                     raise  # elsewhere (macOS) some limits cannot be set, and the user has accepted that
+        if sys.platform == "linux":
+            self._die_with_parent()
         if self._program_filter is not None:
             self._program_filter.put_on()
 
@@ -143,6 +148,9 @@ class Cage:
             self.layers["unprivileged"] = (True, f"runs as user {os.getuid()}")
         header = (ctypes.c_uint32 * 2)(0x20080522, 0)
         self._libc.capset(header, (ctypes.c_uint32 * 6)())  # gives up what a user namespace granted
+
+    def _die_with_parent(self) -> None:
+        self._call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     def _no_new_privileges(self) -> None:
         self._call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

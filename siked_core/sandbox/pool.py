@@ -8,125 +8,24 @@ held are judged again, one at a time.
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import re
-import secrets
 import select
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from siked_core.errors import SandboxError
-from siked_core.numbers import read_number
-from siked_core.sandbox.outcome import Layer, Limits, Outcome, OutcomeStatus
-from siked_core.sandbox.zygote import receive, send
+from siked_core.sandbox.client import Zygote, ZygoteDiedError
+from siked_core.sandbox.outcome import Layer, Limits, Outcome
+from siked_core.sandbox.report import judge
 
 _CODE_CHARACTERS = 200_000
-_START_S = 120.0
 _GRACE_S = 30.0
 _ATTEMPTS = 2
 _SYMPY = re.compile(r"\bsympy\b")
-_BOOTSTRAP = """\
-import json, sys, types
-settings = json.loads(sys.argv[1])
-for name, path in settings["packages"]:
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
-sys.path[:0] = settings["paths"]
-from siked_core.sandbox.zygote import main
-main(int(sys.argv[2]), settings)
-"""
-"""The packages are entered by hand so that their `__init__`, and all that it imports, is not run."""
-
-
-class _ZygoteDiedError(Exception):
-    """The zygote has gone, or does not answer any more."""
-
-
-class _Zygote:
-    def __init__(self, limits: Limits, with_sympy: bool) -> None:
-        ours, theirs = socket.socketpair()
-        here = Path(__file__).parent
-        settings = {
-            "timeout_s": limits.timeout_s,
-            "memory_mib": limits.memory_mib,
-            "output_kib": limits.output_kib,
-            "sympy": with_sympy,
-            "packages": [("siked_core", str(here.parent)), ("siked_core.sandbox", str(here))],
-            "paths": _locations("sympy", "mpmath", "gmpy2") if with_sympy else [],
-        }
-        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _BOOTSTRAP]
-        with theirs:
-            self._process = subprocess.Popen(
-                [*command, json.dumps(settings), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env={},
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self.connection = ours
-        ours.settimeout(_START_S)
-        hello = None
-        try:
-            hello = receive(ours)
-        finally:
-            if hello is None:
-                said = self._last_words()
-                raise SandboxError(f"The sandbox could not be started: {said or 'its process ended at once'}.")
-        assert self._process.stderr is not None
-        self._process.stderr.close()
-        self.layers = tuple(
-            Layer(name, bool(active), str(detail)) for name, (active, detail) in hello["layers"].items()
-        )
-        self.running: dict[int, tuple[int, float]] = {}
-        """Request number: the program's index and when it was sent."""
-
-    def send(self, request: int, index: int, code: str) -> None:
-        self.running[request] = (index, time.monotonic())
-        try:
-            send(self.connection, {"id": request, "nonce": secrets.token_hex(16), "code": code})
-        except OSError as error:
-            raise _ZygoteDiedError from error
-
-    def receive(self) -> dict[str, Any]:
-        try:
-            message = receive(self.connection)
-        except OSError as error:
-            raise _ZygoteDiedError from error
-        if message is None:
-            raise _ZygoteDiedError
-        return message
-
-    def _last_words(self) -> str:
-        try:
-            _, errors = self._process.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            _, errors = self._process.communicate()
-        lines = [line for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
-        return lines[-1] if lines else ""
-
-    def close(self) -> None:
-        """End the zygote and everything in it."""
-        self.connection.close()
-        try:
-            self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 class ProgramPool:
@@ -143,7 +42,7 @@ class ProgramPool:
         self.limits = limits or Limits()
         self.workers = min(workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0]), 16)
         self.allow_unsafe = allow_unsafe
-        self._zygotes: dict[bool, _Zygote] = {}
+        self._zygotes: dict[bool, Zygote] = {}
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._requests = 0
@@ -186,12 +85,12 @@ class ProgramPool:
                 for zygote in zygotes:
                     zygote.close()
 
-    def _zygote(self, with_sympy: bool) -> _Zygote:
+    def _zygote(self, with_sympy: bool) -> Zygote:
         if os.getpid() != self._owner:  # a fork of the owner: its zygotes are not ours to use or to end
             self._zygotes, self._owner = {}, os.getpid()
         zygote = self._zygotes.get(with_sympy)
         if zygote is None:
-            zygote = _Zygote(self.limits, with_sympy)
+            zygote = Zygote(self.limits, with_sympy)
             caged = any(layer.name == "seccomp" and layer.active for layer in zygote.layers)
             if not caged and not self.allow_unsafe:
                 zygote.close()
@@ -246,25 +145,31 @@ class _Batch:
             waiting.popleft()
             try:
                 zygote.send(self._pool._number(), index, self._programs[index])
-            except _ZygoteDiedError:
+            except ZygoteDiedError:
                 self._bury(with_sympy)
 
     def _collect(self) -> None:
-        zygotes = {zygote.connection: kind for kind, zygote in self._pool._zygotes.items() if zygote.running}
+        zygotes = {zygote.connection.fileno(): kind for kind, zygote in self._pool._zygotes.items() if zygote.running}
         if not zygotes:
             return
         patience = self._pool.limits.timeout_s + _GRACE_S
-        readable, _, _ = select.select(list(zygotes), [], [], 1.0)
-        for connection in readable:
-            kind = zygotes[connection]
+        poll = select.poll()  # not select(): this process may have more than 1,024 files open
+        for descriptor in zygotes:
+            poll.register(descriptor, select.POLLIN)
+        readable = [descriptor for descriptor, _ in poll.poll(1_000)]
+        for descriptor in readable:
+            kind = zygotes[descriptor]
             zygote = self._pool._zygotes[kind]
             try:
                 message = zygote.receive()
-            except _ZygoteDiedError:
+            except ZygoteDiedError:
+                self._bury(kind)
+                continue
+            if not message["caged"]:  # the machine's fault (memory, processes), never the program's: it did not begin
                 self._bury(kind)
                 continue
             index, _ = zygote.running.pop(message["id"])
-            self._outcomes[index] = _judge(message, self._pool.limits)
+            self._outcomes[index] = judge(message, self._pool.limits)
         if not readable:
             for kind in zygotes.values():
                 oldest = min((sent for _, sent in self._pool._zygotes[kind].running.values()), default=None)
@@ -272,83 +177,32 @@ class _Batch:
                     self._bury(kind)
 
     def _bury(self, with_sympy: bool) -> None:
-        """Replace a dead zygote; what it held is judged again, or given up where that keeps killing zygotes."""
-        zygote = self._pool._zygotes[with_sympy]
-        for index, _ in zygote.running.values():
-            self._attempts[index] = self._attempts.get(index, 0) + 1
-            if self._attempts[index] > _ATTEMPTS:
-                self._outcomes[index] = Outcome("crashed", why="its sandbox process died each time that it was run")
-            else:
-                self._waiting[with_sympy].appendleft(index)
+        """Replace a dead zygote; what it held is judged again, or given up where that keeps killing zygotes.
+
+        Raises:
+            SandboxError: a harmless program fares no better.
+        """
+        held = [index for index, _ in self._pool._zygotes[with_sympy].running.values()]
         self._pool._replace(with_sympy)
+        for index in held:
+            self._attempts[index] = self._attempts.get(index, 0) + 1
+            if self._attempts[index] <= _ATTEMPTS:
+                self._waiting[with_sympy].appendleft(index)
+                continue
+            self._probe(with_sympy)
+            self._outcomes[index] = Outcome("crashed", why="its sandbox process died each time that it was run")
 
-
-def _judge(message: dict[str, Any], limits: Limits) -> Outcome:
-    """Turn a zygote's message, of which the report is the program's word, into an outcome."""
-    seconds = float(message["seconds"])
-
-    def outcome(status: OutcomeStatus, *, answer: str = "", why: str = "") -> Outcome:
-        return Outcome(status, answer, why, seconds)
-
-    report = _report(message["report"])
-    if report is not None:
-        status, answer, why, lines = report
-        if status == "answered" and answer:
-            return outcome("answered", answer=answer)
-        if status == "no_answer":
-            return outcome("no_answer", why=why)
-        if status == "refused":
-            return outcome("refused", why=why)
-        if status == "too_large":
-            return outcome("too_large", why=why)
-        if status == "printed":
-            for line in reversed(lines):
-                if read_number(line, words_before=True) is not None:
-                    return outcome("answered", answer=line.strip())
-            return outcome("no_answer", why="neither `answer`, nor `solution()`, nor a printed number")
-        return outcome("crashed", why=why or "the program ended without giving an answer")
-    if message["killed"] == "deadline":
-        return outcome("timeout", why=f"stopped after {limits.timeout_s:g} s")
-    if message["killed"] == "flood":
-        return outcome("too_large", why="wrote too much into its result")
-    if message["exit"] < 0:
-        number = -int(message["exit"])
-        if number in (signal.SIGXCPU, signal.SIGKILL) and seconds >= limits.timeout_s:
-            return outcome("timeout", why=f"stopped after {limits.timeout_s:g} s of processor time")
-        return outcome("crashed", why=f"killed by {_signal_name(number)}")
-    return outcome("crashed", why=f"the program ended itself without giving an answer (exit code {message['exit']})")
-
-
-def _report(text: str | None) -> tuple[str, str, str, list[str]] | None:
-    """The fields of a report, or None where it is not one. Whatever a program forges, it can only be texts."""
-    if text is None:
-        return None
-    try:
-        fields = json.loads(text)
-        status, answer, why, lines = (fields[name] for name in ("status", "answer", "why", "lines"))
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    if not isinstance(lines, list) or not all(isinstance(field, str) for field in (status, answer, why, *lines)):
-        return None
-    return status, _printable(answer), " ".join(_printable(why).split()), [_printable(line) for line in lines]
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _locations(*packages: str) -> list[str]:
-    """The folders that hold these packages, as far as they are installed."""
-    found = []
-    for name in packages:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            found.append(str(Path(spec.origin).parent.parent))
-    return list(dict.fromkeys(found))
+    def _probe(self, with_sympy: bool) -> None:
+        zygote = self._pool._zygote(with_sympy)
+        try:
+            zygote.send(self._pool._number(), -1, "answer = 1")
+            message = zygote.receive()
+            works = message["caged"] and judge(message, self._pool.limits).answer == "1"
+        except ZygoteDiedError:
+            works = False
+        zygote.running.clear()
+        if not works:
+            raise SandboxError(
+                "The sandbox keeps failing, with harmless programs too: this machine may lack memory or processes. "
+                "Free some, or use fewer workers."
+            )

@@ -51,6 +51,8 @@ _CODECS = (
     "hex",
     "rot13",
 )
+_CLOSED = b"!"
+"""A child's first byte: its cage is closed and the program begins. Without it, a failure is not the program's."""
 _PIPE_BYTES = 65_536
 _HIDDEN = (
     "siked_core",
@@ -139,6 +141,7 @@ class _Server:
             del self._control, self._poll
             output_characters = self._output_characters
             self._cage.close_around_program(self._timeout_s, self._memory_mib)
+            os.write(judged.RESULT_FD, _CLOSED)
             gc.enable()
             random.seed(0)  # a fork has reseeded itself; the same program must give the same answer again
             judged.run(code, nonce, output_characters)
@@ -172,6 +175,7 @@ class _Server:
             self._control,
             {
                 "id": child.request,
+                "caged": bool(child.received),
                 "killed": killed,
                 "exit": os.waitstatus_to_exitcode(status),
                 "seconds": time.monotonic() - child.started,
@@ -254,7 +258,11 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
         descriptor: the connected socket to serve.
         settings: `timeout_s`, `memory_mib`, `output_kib`, `sympy` (load it?).
     """
-    with socket.socket(fileno=descriptor) as control:
+    if descriptor != judged.RESULT_FD:  # to the place that a child's result takes: one descriptor less to let go of
+        os.dup2(descriptor, judged.RESULT_FD)
+        os.close(descriptor)
+    os.environ.clear()
+    with socket.socket(fileno=judged.RESULT_FD) as control:
         _load(bool(settings["sympy"]))
         cage = Cage()
         cage.enclose()
@@ -262,5 +270,6 @@ def main(descriptor: int, settings: dict[str, Any]) -> None:
         gc.collect()
         gc.disable()
         gc.freeze()
+        os.dup2(1, 2)
         send(control, {"layers": cage.layers})
         _Server(control, cage, settings).serve()
