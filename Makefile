@@ -42,7 +42,7 @@ test-package: $(VENV)/.installed-test
 	bash .ci/test-package $(BIN)/python
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info examples/*/build examples/*/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second `make` does nothing until pyproject.toml or constraints.txt changes. Each larger installation

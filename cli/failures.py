@@ -15,7 +15,10 @@ _ADVICE = {
 }
 # safetensors, Polars and torch write through code that is not Python's: its errors carry the reason as text only.
 _TOLD = {
-    errno.ENOSPC: re.compile(r"no space left on device|StorageFull|PytorchStreamWriter failed writing|inline_container.*unexpected pos", re.IGNORECASE),
+    errno.ENOSPC: re.compile(
+        r"no space left on device|StorageFull|PytorchStreamWriter failed writing|inline_container.*unexpected pos",
+        re.IGNORECASE,
+    ),
     errno.EDQUOT: re.compile(r"disk quota exceeded", re.IGNORECASE),
     errno.EROFS: re.compile(r"read-only file system", re.IGNORECASE),
 }

@@ -99,13 +99,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(told)
         return 2
     if code == INTERRUPTED:
-        again = f" To continue where it stopped: siked {shlex.join(arguments)}" if _continuable(arguments) else ""
-        print_error(f"Interrupted.{again}", label="")
+        print_error(f"Interrupted.{_how_to_continue(arguments)}", label="")
     return code if isinstance(code, int) else 0
 
 
-def _continuable(arguments: Sequence[str]) -> bool:
-    return bool(arguments) and arguments[0] in CONTINUABLE
+def _how_to_continue(arguments: Sequence[str]) -> str:
+    if not arguments or arguments[0] not in CONTINUABLE:
+        return ""
+    if "--fork" in arguments:  # the same command would make another fork
+        return " To continue where it stopped: name the new run with --run, and leave out --fork."
+    return f" To continue where it stopped: siked {shlex.join(arguments)}"
 
 
 def _abandon_stdout() -> None:

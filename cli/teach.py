@@ -18,7 +18,7 @@ def _teach(run: Run, output: Output) -> None:
 
     summary = teach(run)
     output.document({"run": str(run.path), "pool": "teacher", **asdict(summary)})
-    output.show(*pool_lines("teacher", summary), f"Next: siked verify {run.path}")
+    output.show(*pool_lines("teacher", summary), f"Next: siked mix {run.path} --round 0")
 
 
 command = recipe_command(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -23,7 +23,7 @@ class Progress(Protocol):
 class Reporter(Protocol):
     """Where stages report to: a live view, plain lines, JSON lines, or nothing."""
 
-    def stage(self, name: str, total: int, unit: str) -> AbstractStage:
+    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Progress]:
         """Open a stage: `with reporter.stage("teach", 1200, "samples") as progress: ...`."""
 
     def note(self, text: str) -> None:
@@ -31,11 +31,6 @@ class Reporter(Protocol):
 
     def warn(self, text: str) -> None:
         """Something that the user should look at."""
-
-
-class AbstractStage(Protocol):
-    def __enter__(self) -> Progress: ...
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class SilentProgress:

@@ -165,6 +165,38 @@ def test_required_options_and_unions_are_written_for_people(siked: Siked) -> Non
     assert options["chat_template"]["type"] == "text or none"
 
 
+def test_a_broken_package_is_reported_and_the_rest_works(
+    siked: Siked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    (site / "siked_broken-0.3.dist-info").mkdir(parents=True)
+    (site / "siked_broken-0.3.dist-info" / "METADATA").write_text("Name: siked-broken\nVersion: 0.3\n", "utf-8")
+    (site / "siked_broken-0.3.dist-info" / "entry_points.txt").write_text(
+        "[siked]\nstrategy-tree = siked_broken\n", "utf-8"
+    )
+    (site / "siked_broken.py").write_text("import a_module_that_is_not_there\n", "utf-8")
+    monkeypatch.syspath_prepend(str(site))
+    listed = json.loads(siked("plugins", "list", "--json").out)
+    (broken,) = (one for one in listed if one["status"] == "failed")
+    assert (broken["name"], broken["distribution"], broken["version"]) == ("strategy-tree", "siked-broken", "0.3")
+    assert "a_module_that_is_not_there" in broken["why"]
+    assert {"cot", "pot"} <= {one["name"] for one in listed if one["status"] == "active"}
+    assert "strategy-tree" in siked("plugins", "list", "--kind", "strategy").out, "its entry point tells its kind"
+    assert "strategy-tree" not in siked("plugins", "list", "--kind", "verifier").out
+    for name in ("strategy-tree", "tree"):
+        shown = siked("plugins", "show", name).out
+        assert "siked-broken 0.3" in shown
+        assert "ModuleNotFoundError: No module named 'a_module_that_is_not_there'" in shown
+    said = siked("distill", "--strategies", "cot,tree")
+    assert said.code == 2
+    assert said.err.startswith("Error: The strategy 'tree' (siked-broken 0.3) cannot be used: ModuleNotFoundError")
+    assert said.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    # Switched off, it is not even imported.
+    off = json.loads(siked("plugins", "list", "--no-plugin", "siked-broken", "--json").out)
+    assert [one["status"] for one in off if one["distribution"] == "siked-broken"] == ["disabled"]
+
+
 # Recipes
 
 

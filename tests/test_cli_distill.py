@@ -107,9 +107,7 @@ def test_the_figures_in_the_table_are_those_of_the_report(world: World) -> None:
     assert "(24 questions)" in world.out
 
 
-def test_the_same_command_makes_a_new_run_once_one_is_finished_and_json_is_the_whole_of_stdout(
-    siked: Siked, world: World
-) -> None:
+def test_a_finished_run_is_not_continued_and_json_is_the_whole_of_stdout(siked: Siked, world: World) -> None:
     arguments = ["distill", "--preset", "pocket-smoke", "--strategies", "cot", "--rounds", "0", "--json", "-q"]
     done = siked(world.folder, *arguments)
     report = json.loads(done.stdout)

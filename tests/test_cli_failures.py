@@ -47,6 +47,14 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, caps
     assert said == "Interrupted. To continue where it stopped: siked distill --rounds 1 --json\n"
 
 
+def test_an_interrupted_fork_is_not_forked_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, KeyboardInterrupt())
+    assert application.main(["distill", "--run", "mine", "--fork"]) == 130
+    assert "leave out --fork" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [
@@ -71,6 +79,7 @@ def test_a_disk_that_refuses_is_one_line(
     [
         RuntimeError("SafetensorError: Error while serializing: I/O error: No space left on device (os error 28)"),
         RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1152128 vs 1152016"),
     ],
 )
 def test_a_full_disk_is_known_by_its_words_too(error: Exception) -> None:

@@ -50,6 +50,8 @@ def outcome(pool: ProgramPool, code: str) -> Outcome:
         ("def solution():\n    return 7\nanswer = 8\nprint(9)", "8"),
         ("def solution():\n    return 7\nprint(9)", "7"),
         ("answer = None\nprint('Total:', 9)\nprint('done')", "Total: 9"),
+        ("ans = 9", "9"),
+        ("ans = 9\nprint('it is', 10)", "it is 10"),
         ("import math, datetime, statistics\nanswer = statistics.mean([math.floor(2.5), 4])", "3"),
         ("import datetime\nanswer = (datetime.datetime.strptime('2020-03-01', '%Y-%m-%d')).day", "1"),
         ("if __name__ == '__main__':\n    answer = 4", "4"),
@@ -268,7 +270,8 @@ def test_a_process_with_many_open_files_and_low_limits() -> None:
         "with ProgramPool() as pool:\n"
         "    code = 'import os\\nfound = []\\nfor fd in range(2500):\\n    try:\\n'\n"
         "    code += '        os.lseek(fd, 0, 1); found.append(fd)\\n'\n"
-        "    code += '    except OSError as error:\\n        if error.errno != 9: found.append(fd)\\nanswer = str(found)'\n"
+        "    code += '    except OSError as error:\\n        if error.errno != 9: found.append(fd)\\n'\n"
+        "    code += 'answer = str(found)'\n"
         "    print(pool.run([code])[0].answer)\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

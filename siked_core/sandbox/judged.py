@@ -3,9 +3,9 @@
 Runs in the zygote, which has no third-party package: only the standard library is imported (sympy, where it is
 there at all, is found through `sys.modules`).
 
-The answer is the first of these that there is: the variable `answer`; the value that `solution()` returns; the
-lines that were printed, from which the caller takes the last number. A value is turned into text here and is
-never unpickled, evaluated or compared here: see `_text_of` for the types.
+The answer is the first of these that there is: the variable `answer` (SIKeD); the value that `solution()` returns
+(PAL); the lines that were printed, from which the caller takes the last number; the variable `ans` (PoT). A value is
+turned into text here and is never unpickled, evaluated or compared: see `_text_of` for the types.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def run(code: str, nonce: bytes, output_characters: int) -> NoReturn:
         if value is not None:
             _report(nonce, "answered", answer=_text_of(value))
         lines = [line for line in "".join(printed.parts).splitlines() if line.strip()]
+        if module.__dict__.get("ans") is not None and not any(c.isdigit() for line in lines for c in line):
+            _report(nonce, "answered", answer=_text_of(module.__dict__["ans"]))
         _report(nonce, "printed", lines=[line[:200] for line in lines[-_TAIL_LINES:]])
     except _NotANumberError as error:
         _report(nonce, "no_answer", why=str(error))

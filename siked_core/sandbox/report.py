@@ -32,7 +32,7 @@ def judge(message: dict[str, Any], limits: Limits) -> Outcome:
             for line in reversed(lines):
                 if read_number(line, words_before=True) is not None:
                     return outcome("answered", answer=line.strip())
-            return outcome("no_answer", why="neither `answer`, nor `solution()`, nor a printed number")
+            return outcome("no_answer", why="neither `answer`, nor `solution()`, nor a printed number, nor `ans`")
         return outcome("crashed", why=why or "the program ended without giving an answer")
     if message["killed"] == "deadline":
         return outcome("timeout", why=f"stopped after {limits.timeout_s:g} s")

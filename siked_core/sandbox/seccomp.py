@@ -14,8 +14,7 @@ import platform
 import struct
 from collections.abc import Iterable
 
-# name: (x86-64, arm64); None where the architecture lacks the call
-_NUMBERS: dict[str, tuple[int | None, int]] = {
+_FOR_PROGRAMS = {  # name: (x86-64, arm64)
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "lseek": (8, 62), "mmap": (9, 222),
     "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "readv": (19, 65), "writev": (20, 66),
@@ -27,16 +26,17 @@ _NUMBERS: dict[str, tuple[int | None, int]] = {
     "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94), "pselect6": (270, 72),
     "ppoll": (271, 73), "set_robust_list": (273, 99), "getrandom": (318, 278), "membarrier": (324, 283),
     "rseq": (334, 293),
-    # the zygote only
+}  # fmt: skip
+_FOR_THE_ZYGOTE = {  # arm64 has neither poll, dup2 nor fork: their successors stand in
     "poll": (7, 73), "pipe2": (293, 59), "dup2": (33, 24), "dup3": (292, 24), "fcntl": (72, 25), "ioctl": (16, 29),
-    "recvfrom": (45, 207), "sendto": (44, 206), "clone": (56, 220), "wait4": (61, 260), "kill": (62, 129),
-    "setpgid": (109, 154), "prctl": (157, 167), "seccomp": (317, 277), "prlimit64": (302, 261),
+    "recvfrom": (45, 207), "sendto": (44, 206), "clone": (56, 220), "fork": (57, 220), "wait4": (61, 260),
+    "kill": (62, 129), "setpgid": (109, 154), "prctl": (157, 167), "seccomp": (317, 277), "prlimit64": (302, 261),
     "close_range": (436, 436), "setrlimit": (160, 164),
 }  # fmt: skip
-_SERVER_ONLY = frozenset(list(_NUMBERS)[list(_NUMBERS).index("poll") :])
+_NUMBERS = _FOR_PROGRAMS | _FOR_THE_ZYGOTE
 _CLONE3 = 435
 SERVER = frozenset(_NUMBERS)
-PROGRAM = SERVER - _SERVER_ONLY
+PROGRAM = frozenset(_FOR_PROGRAMS)
 
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _PR_SET_SECCOMP = 22
@@ -60,7 +60,7 @@ def supported() -> bool:
 def assemble(allowed: Iterable[str], machine: str) -> bytes:
     """The BPF program that allows these calls on `machine` ("x86_64" or "aarch64"), as `struct sock_filter[]`."""
     column, audit = _ARCHITECTURES[machine]
-    numbers = sorted({number for name in allowed if (number := _NUMBERS[name][column]) is not None})
+    numbers = sorted({_NUMBERS[name][column] for name in allowed})
     code: list[tuple[int, int, int, int]] = [
         (_LOAD, 0, 0, 4),  # the architecture of this call: 32-bit entry points have other numbers
         (_EQUAL, 1, 0, audit),
