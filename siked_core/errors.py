@@ -33,6 +33,10 @@ class PluginError(SikedError):
     """A plugin that does not exist, is switched off, or could not be loaded."""
 
 
+class UnusablePluginError(PluginError):
+    """A plugin that is there, but is switched off, broken, or one of two of the same name."""
+
+
 class RunError(SikedError):
     """A run directory that cannot be used as asked."""
 

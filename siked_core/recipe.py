@@ -334,7 +334,8 @@ def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise RecipeError(f"--set takes key=value, e.g. training.epochs=2; got '{assignment}'.")
         try:
-            values[key.strip()] = yaml.safe_load(value)
+            # `@` is reserved in YAML, and `@FILE` is ours
+            values[key.strip()] = value if value.startswith("@") else yaml.safe_load(value)
         except _NOT_YAML:
             raise RecipeError(f"--set {key}: the value {value!r} is not YAML.") from None
     return values

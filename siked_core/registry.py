@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from siked_core import contracts, hookspecs
 from siked_core.contracts import Kind, Plugin
-from siked_core.errors import PluginError, RecipeError, unknown
+from siked_core.errors import PluginError, RecipeError, UnusablePluginError, unknown
 from siked_core.validation import explain
 
 HOOKS: dict[str, type[Plugin]] = {
@@ -90,7 +90,8 @@ class Registry:
         """The class of an active plugin.
 
         Raises:
-            PluginError: there is none of that name; it is disabled; or it failed (chained to the stored error).
+            PluginError: there is none of that name.
+            UnusablePluginError: it is disabled, or it failed (chained to the stored error).
         """
         what = kind.replace("_", " ")
         candidates = [(_likeness(entry, kind, name), entry) for entry in self.entries]
@@ -103,7 +104,7 @@ class Registry:
             return best.plugin
         origin = f"{best.distribution} {best.version}".strip()
         state = "is disabled" if best.status == "disabled" else "cannot be used"
-        raise PluginError(f"The {what} '{name}' ({origin}) {state}: {best.why}") from best.error
+        raise UnusablePluginError(f"The {what} '{name}' ({origin}) {state}: {best.why}") from best.error
 
     def create(self, kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
         """Make a plugin from its name and options.

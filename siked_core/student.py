@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from siked_core.errors import ModelError, PluginError
+from siked_core.errors import ModelError, PluginError, UnusablePluginError
 from siked_core.format import PLAIN_TEMPLATE, StudentFormat, with_instruction
 from siked_core.recipe import StudentRecipe, read_text_option
 from siked_core.registry import Registry
@@ -27,10 +27,11 @@ def resolve_model(name: str, registry: Registry) -> str:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"There is no model folder {name}. Give an existing folder, a hub name, or 'pocket'.")
     try:
-        registry.get("model", name)  # a disabled or failed plugin of this name says so
-    except PluginError as error:
-        if "is disabled" in str(error) or "cannot be used" in str(error):
-            raise
+        registry.get("model", name)
+    except UnusablePluginError:
+        raise  # it was meant, and says why it cannot be had
+    except PluginError:
+        return name  # no plugin of this name: the hub's
     return name
 
 

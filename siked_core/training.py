@@ -7,6 +7,7 @@ also train the newline that many chat templates put after the end of a turn.)
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Trained:
     tokens: int
     """Tokens of prompts and targets, over all epochs."""
     loss: float
-    """Mean training loss per target token (nats), over the whole run."""
+    """Mean over the steps of the training loss per target token (nats)."""
 
 
 def row_encoder(tokenizer: Any, format: StudentFormat) -> Callable[[TrainingRow], TrainingExample]:
@@ -89,7 +90,6 @@ def fit(
     """
     import datasets
     import torch
-    from transformers.trainer_utils import get_last_checkpoint
     from trl import SFTConfig, SFTTrainer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -126,7 +126,7 @@ def fit(
         save_steps=recipe.checkpoint_steps,
         save_total_limit=2,
         logging_strategy="steps",
-        logging_steps=5,
+        logging_steps=1,
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=not on_cpu,
@@ -145,9 +145,8 @@ def fit(
         callbacks=[_follow(progress)],
     )
     _quiet(trainer)
-    checkpoint = get_last_checkpoint(str(checkpoints)) if checkpoints.exists() else None
     try:
-        result = trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
     except torch.OutOfMemoryError:
         raise ModelError(
             f"The device ran out of memory while training '{base}'. Lower training.batch_size (raising "
@@ -160,7 +159,27 @@ def fit(
     _save(trained, tokenizer, destination)
     shutil.rmtree(checkpoints, ignore_errors=True)
     tokens = sum(len(example.input_ids) for example in examples)
-    return Trained(result.global_step, round(tokens * epochs), float(result.training_loss))
+    # The log is part of every checkpoint, so a resumed training knows the losses of its earlier steps too.
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return Trained(trainer.state.global_step, round(tokens * epochs), sum(losses) / len(losses))
+
+
+def _last_whole_checkpoint(checkpoints: Path) -> str | None:
+    """The newest checkpoint that was written to its end: the trainer's state is written last. The rest goes."""
+    steps = sorted(checkpoints.glob("checkpoint-*"), key=lambda folder: -int(folder.name.rpartition("-")[2]))
+    for folder in steps:
+        if _is_json(folder / "trainer_state.json"):
+            return str(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _save(model: Any, tokenizer: Any, destination: Path) -> None:

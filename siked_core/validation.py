@@ -22,12 +22,14 @@ def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
     """
     errors = error.errors()  # a misspelt key is often a missing one as well: the misspelling says more
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    path = [part for part in first["loc"] if isinstance(part, str) and not part.startswith(("function-", "tagged-"))]
+    *above, key = first["loc"] or ("",)
+    # What pydantic names between the keys (members of unions, kinds of validators) is no key; the last part is one.
+    parents = [part for part in above if isinstance(part, str) and not part.startswith(("function-", "tagged-"))]
     where = ".".join(str(part) for part in first["loc"] if not _MEMBER.fullmatch(str(part)))
     if first["type"] == "extra_forbidden":
-        owner = _owner(model, path[:-1])
-        prefix = f" in '{'.'.join(path[:-1])}':" if path[:-1] else ""
-        return unknown(f"{what}{prefix}", path[-1], owner.model_fields if owner else ())
+        owner = _owner(model, parents)
+        prefix = f" in '{'.'.join(parents)}':" if parents else ""
+        return unknown(f"{what}{prefix}", str(key), owner.model_fields if owner else ())
     if first["type"] == "missing":
         return f"Missing {what} '{where}'."
     got = first.get("input")

@@ -161,13 +161,16 @@ def test_resumes_from_its_checkpoint(tiny: Path, tmp_path: Path) -> None:
             progress=progress,
         )
 
-    go(tmp_path / "unbroken", SilentProgress())
+    unbroken = go(tmp_path / "unbroken", SilentProgress())
     with pytest.raises(Killed):
         go(tmp_path / "broken", KillAt())
     assert (tmp_path / "broken" / "checkpoints" / "checkpoint-4").exists()
+    torn = tmp_path / "broken" / "checkpoints" / "checkpoint-6"
+    torn.mkdir(exist_ok=True)
+    (torn / "trainer_state.json").write_text('{"global_st')  # killed while it was written
     again = KillAt()
     again.steps = -100
-    go(tmp_path / "broken", again)
+    assert go(tmp_path / "broken", again) == unbroken, "the loss of the earlier steps is not forgotten"
     assert again.steps == -92, "eight steps are counted in all, and only four of them were taken again"
     a, b = weights(tmp_path / "unbroken"), weights(tmp_path / "broken")
     assert all(torch.equal(a[name], b[name]) for name in a)

@@ -7,9 +7,12 @@ and all of them are chosen. No departure from the paper.
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
 
 from siked_core import MixContext, MixingPolicy, hookimpl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Adaptive(MixingPolicy):
@@ -19,6 +22,8 @@ class Adaptive(MixingPolicy):
 
     def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
         """The student's rows, then the teacher's that are still needed, each in their order."""
+        import polars as pl
+
         student = candidates.filter(pl.col("source") == "student")
         teacher = candidates.filter(pl.col("source") == "teacher")
         needed = teacher.join(student, on=["problem_id", "strategy"], how="anti", maintain_order="left")

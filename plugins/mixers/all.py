@@ -5,9 +5,12 @@ No departure from the paper.
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
 
 from siked_core import MixContext, MixingPolicy, hookimpl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class All(MixingPolicy):

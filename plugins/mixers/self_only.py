@@ -5,9 +5,12 @@ The warm-up comes before the student has written anything. There, as in the pape
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
 
 from siked_core import MixContext, MixingPolicy, hookimpl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class SelfOnly(MixingPolicy):
@@ -17,6 +20,8 @@ class SelfOnly(MixingPolicy):
 
     def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
         """The rows of the student, or in round 0 those of the teacher, in their order."""
+        import polars as pl
+
         return candidates.filter(pl.col("source") == ("teacher" if context.round == 0 else "student"))
 
 

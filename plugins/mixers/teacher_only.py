@@ -5,9 +5,12 @@ No departure from the paper.
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
 
 from siked_core import MixContext, MixingPolicy, hookimpl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class TeacherOnly(MixingPolicy):
@@ -17,6 +20,8 @@ class TeacherOnly(MixingPolicy):
 
     def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
         """The teacher's rows, in their order."""
+        import polars as pl
+
         return candidates.filter(pl.col("source") == "teacher")
 
 
