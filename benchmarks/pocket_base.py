@@ -97,7 +97,7 @@ ABILITIES: dict[str, Callable[[random.Random], Case]] = {
     "sum of 4: below 20": running_sum(4, 20),
     "sum of 4: below 1000": running_sum(4, 999),
     "syntax: dictated expressions": from_corpus(dictation, r"^Q: [^\n]*\nA:([^=\n]*)$"),
-    "syntax: dictated assignments": from_corpus(dictation, r"^Q: [^\n]*\nA:\w+ = (\d[^\n]*)$"),
+    "syntax: dictated assignments": from_corpus(dictation, r"^Q: [^\n]*\nA:(\w+ = [^\n]*)$"),
     "syntax: dictated equations": from_corpus(equation, r"^Q: [^\n]*\nA:(.*)$"),
 }
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from siked_cli import distill, evaluate, mix, plugins, recipe, rollout, runs, solve, teach, train, verify
+from siked_cli import audit, distill, evaluate, mix, plugins, recipe, rollout, runs, solve, teach, train, verify
 
 QUIET_LIBRARIES = {
     # Threads that wait for work must not burn the core that the sandbox's programs need.
@@ -62,6 +62,7 @@ app.command("runs", rich_help_panel="A whole run")(runs.command)
 app.command("solve", rich_help_panel="A whole run")(solve.command)
 app.command("teach", rich_help_panel="One stage of a run")(teach.command)
 app.command("verify", rich_help_panel="One stage of a run")(verify.command)
+app.command("audit", rich_help_panel="One stage of a run")(audit.command)
 app.command("mix", rich_help_panel="One stage of a run")(mix.command)
 app.command("train", rich_help_panel="One stage of a run")(train.command)
 app.command("rollout", rich_help_panel="One stage of a run")(rollout.command)

@@ -33,4 +33,12 @@ Plain = Annotated[
         "--plain", help="Plain lines instead of the live view, as where there is no terminal.", rich_help_panel="Output"
     ),
 ]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going",
+        help="Where a verifier itself fails on a sample, set the sample aside and say so, instead of stopping.",
+        rich_help_panel="Run",
+    ),
+]
 DEFAULT_RUNS = Path("runs")

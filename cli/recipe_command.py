@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Plain, Quiet, Runs
+from siked_cli.options import DEFAULT_RUNS, Json, KeepGoing, NoPlugin, Plain, Quiet, Runs
 from siked_cli.output import Output
 from siked_cli.switches import open_registry
 
@@ -137,6 +137,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         run: RunNamed = None,
         runs: Runs = DEFAULT_RUNS,
         fork: Fork = False,
+        keep_going: KeepGoing = False,
         no_plugin: NoPlugin = None,
         json: Json = False,
         quiet: Quiet = False,
@@ -172,6 +173,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
             if entry.status == "failed":
                 output.reporter.warn(f"The plugin {entry.name} ({entry.distribution}) cannot be used: {entry.why}")
         with start(resolved, registry, output.reporter, runs=runs, name=run, fork=fork) as opened:
+            opened.keep_going = keep_going
             output.reporter.note(f"{'Continuing' if opened.resumed else 'Run'} {opened.path}")
             act(opened, output)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.options import DEFAULT_RUNS, Json, KeepGoing, NoPlugin, Plain, Quiet, RunName, Runs
 from siked_cli.recipe_command import pairs
 
 
@@ -24,6 +24,7 @@ def command(
             help="Judge a strategy by another verifier, this once: the run's recipe stays as it is. Repeatable.",
         ),
     ] = None,
+    keep_going: KeepGoing = False,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -38,6 +39,7 @@ def command(
 
     changes = {f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()}
     with open_run(run, runs, no_plugin, json, quiet, plain, changes) as (opened, output):
+        opened.keep_going = keep_going
         pools = known_pools(opened.path)
         if not pools:
             raise RunError(f"The run {opened.path} holds no samples yet: siked teach --run {run}.")

@@ -23,7 +23,16 @@ from siked_core.contracts import (
     TrainingRow,
     Verifier,
 )
-from siked_core.errors import DataError, ModelError, PluginError, RecipeError, RunError, SandboxError, SikedError
+from siked_core.errors import (
+    DataError,
+    ModelError,
+    PluginError,
+    RecipeError,
+    RunError,
+    SandboxError,
+    SikedError,
+    VerifierFault,
+)
 from siked_core.hookspecs import hookimpl
 from siked_core.records import (
     Claim,
@@ -86,6 +95,7 @@ __all__ = [
     "Unreadable",
     "Verdict",
     "Verifier",
+    "VerifierFault",
     "WorkedSolution",
     "hookimpl",
     "load_bank",

@@ -8,7 +8,7 @@ rebuilds the object), and the methods of its kind. The first line of its docstri
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +119,27 @@ class Verifier(Plugin):
     """Judges rationales, a batch at a time."""
 
     kind: ClassVar[Kind] = "verifier"
+    needs_gold: ClassVar[bool] = True
+    """Whether it can judge a problem only by its gold answer."""
+    scores: ClassVar[bool] = True
+    """Whether its verdicts may score a student. Those of one that may not (answers that agree are not therefore
+    right) choose what a student is trained on; evaluation falls back on the strategy's own verifier."""
+    scope: ClassVar[Literal["sample", "problem"]] = "sample"
+    """What it must see together. "problem": all of a pool's samples of a problem come in one batch, and are judged
+    again whenever one is added."""
+
+    def bind(self, own: Mapping[str, Verifier], create: Callable[[Kind, str, Mapping[str, Any]], Any]) -> None:
+        """Called once, before anything is judged; most verifiers need nothing of it.
+
+        Args:
+            own: each of the run's strategies with the verifier that reads its answers (never this one).
+            create: makes any plugin from kind, name and options, e.g. a generator that judges.
+        """
+
+    @property
+    def fingerprint(self) -> str:
+        """All that can change its verdicts: part of what a verdict is kept under."""
+        return f"{self.name}:{self.version}:{self.options.model_dump_json()}"
 
     @abstractmethod
     def answers(self, rationales: Sequence[Rationale]) -> list[Verdict]:

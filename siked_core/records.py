@@ -134,6 +134,7 @@ class Status(StrEnum):
     INCONSISTENT = "inconsistent"
     SEVERAL_ROOTS = "several_roots"
     TOO_LARGE = "too_large"
+    UNDECIDED = "undecided"  # there is no gold answer, and what judges instead could not decide
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Run:
     registry: Registry
     reporter: Reporter
     resumed: bool = False
+    keep_going: bool = False
+    """Set aside, and count, what a verifier fails on, instead of stopping."""
     _lock: filelock.BaseFileLock | None = None
     _strategies: dict[str, Strategy] = field(default_factory=dict)
 
@@ -74,18 +76,29 @@ class Run:
         return (choice.name, choice.options) if choice else (self.strategies[strategy].verifier, {})
 
     @contextmanager
-    def verifiers(self) -> Iterator[dict[str, Verifier]]:
-        """A verifier for each strategy; those of one name and options are one object. Closed at the end."""
+    def verifiers(self, scoring: bool = False) -> Iterator[dict[str, Verifier]]:
+        """A verifier for each strategy; those of one name and options are one object. Closed at the end.
+
+        Args:
+            scoring: only verifiers whose verdicts may score a student.
+        """
         made: dict[str, Verifier] = {}
-        by_strategy: dict[str, Verifier] = {}
+
+        def make(name: str, options: dict[str, Any]) -> Verifier:
+            identity = json.dumps([name, options], sort_keys=True, default=str)
+            if identity not in made:
+                made[identity] = self.registry.create("verifier", name, options)
+            return made[identity]
+
         try:
-            for strategy in self.strategies:
-                name, options = self.verifier_of(strategy)
-                identity = json.dumps([name, options], sort_keys=True, default=str)
-                if identity not in made:
-                    made[identity] = self.registry.create("verifier", name, options)
-                by_strategy[strategy] = made[identity]
-            yield by_strategy
+            chosen = {strategy: make(*self.verifier_of(strategy)) for strategy in self.strategies}
+            own = {
+                name: chosen[name] if chosen[name].scores else make(strategy.verifier, {})
+                for name, strategy in self.strategies.items()
+            }
+            for verifier in set(chosen.values()):
+                verifier.bind(own, self.registry.create)
+            yield own if scoring else chosen
         finally:
             for verifier in made.values():
                 verifier.close()

@@ -143,6 +143,8 @@ class PoolSummary:
     problems_solved: int
     """Problems with at least one correct sample."""
     problems: int
+    set_aside: int = 0
+    """Samples that a verifier failed on; they are in none of the other counts."""
 
 
 @dataclass(frozen=True, slots=True)

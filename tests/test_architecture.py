@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"siked_core": ROOT / "siked_core", "siked_plugins": ROOT / "plugins", "siked_cli": ROOT / "cli"}
 HEAVY = {"accelerate", "datasets", "peft", "safetensors", "sympy", "tokenizers", "torch", "transformers", "trl"}
 PUBLIC_MODULES = {
+    "siked_core.choices",
     "siked_core.errors",
+    "siked_core.latex",
     "siked_core.models",
     "siked_core.numbers",
     "siked_core.sandbox",

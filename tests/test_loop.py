@@ -187,7 +187,7 @@ class Faulty(SameText):
 
 def test_a_fault_of_the_verifier_is_no_verdict(tmp_path: Path, tiny: Path) -> None:
     with open_run(tmp_path, tiny, toy_registry(Faulty)) as run:
-        with pytest.raises(VerifierFault, match=r"'same_text' failed on samples from .* the judge is ill"):
+        with pytest.raises(VerifierFault, match=r"'same_text' failed on the sample .* the judge is ill"):
             teach(run)
         assert run.verdicts("teacher").read().is_empty()
     with attach("run", toy_registry(), SilentReporter(), runs=tmp_path) as run:

@@ -25,6 +25,9 @@ class JsonlOptions(TabularOptions):
     files: dict[Literal["train", "validation", "test"], Path] = Field(
         default_factory=dict, description="one file per split, instead of path"
     )
+    unlabelled: bool = Field(
+        False, description="rows may lack an answer: train on them with a verifier that needs none, e.g. agreement"
+    )
 
 
 class Jsonl(TabularDataset):
@@ -38,9 +41,16 @@ class Jsonl(TabularDataset):
     published_splits: ClassVar[Mapping[str, str]] = {split: split for split in SPLITS}
     hub_splits: ClassVar[Mapping[str, str]] = {"train": "train", "test": "test"}
 
+    @property
+    def may_lack_answers(self) -> bool:
+        return bool(self.options.unlabelled)
+
     def record(self, row: Row) -> Record:
         columns = self.options.columns
-        return Record(cell(row, columns.get("question", "question")), cell(row, columns.get("answer", "answer")))
+        question, answer = columns.get("question", "question"), columns.get("answer", "answer")
+        if self.may_lack_answers and row.values.get(answer) is None:
+            return Record(cell(row, question), "")
+        return Record(cell(row, question), cell(row, answer))
 
     def _mapping(self) -> Mapping[str, str]:
         if self.options.files and not self.options.splits:

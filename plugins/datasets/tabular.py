@@ -137,6 +137,11 @@ class TabularDataset(Dataset):
         self._refuse_twins(problems)
         return Loaded(tuple(problems), tuple(excluded))
 
+    @property
+    def may_lack_answers(self) -> bool:
+        """Whether a problem without a gold answer is a problem all the same."""
+        return False
+
     def explain(self, problem_id: str) -> str:
         """Why a problem that was loaded has no worked solution; empty where it has one."""
         return self._uncovered.get(problem_id, "")
@@ -228,6 +233,8 @@ class TabularDataset(Dataset):
         if not record.question:
             raise DataError(f"{row.where}: the question is empty.")
         gold = record.answer
+        if not gold and self.may_lack_answers:
+            return Problem(name, record.question, "", record.family)
         if self.options.answer_pattern is not None:
             found = re.search(self.options.answer_pattern, gold)
             if found is None or found.group(1) is None:

@@ -261,7 +261,7 @@ def dictation(draw: Draw) -> str:
         ]
     )
     name = draw.pick([*NAMES, "answer", "answer", "ans"])
-    return draw.pick([f"Q: {said}\nA:{name} = {code}", f"Q: {said}\nA:{code}", f"# {said}\n{name} = {code}"])
+    return draw.pick([f"Q: {said}, as {name}\nA:{name} = {code}", f"Q: {said}\nA:{code}", f"# {said}\n{name} = {code}"])
 
 
 def _long_list(draw: Draw) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from siked_core.errors import VerifierFault
 from siked_core.numbers import format_number
 from siked_plugins.verifiers import linear, roots
 from siked_plugins.verifiers.caged import CagedOptions, CagedRunner
-from siked_plugins.verifiers.comparison import judge
+from siked_plugins.verifiers.comparison import ComparingVerifier
 from siked_plugins.verifiers.equation_text import (
     ParsedEquation,
     TooLargeSystemError,
@@ -27,7 +27,7 @@ from siked_plugins.verifiers.equation_text import (
 from siked_plugins.verifiers.reassignment import as_assignments
 
 
-class EquationVerifier(Verifier):
+class EquationVerifier(ComparingVerifier):
     """Solves the rationale's system of equations for `ans` (or `x`) and compares its value."""
 
     name = "equation"
@@ -48,9 +48,6 @@ class EquationVerifier(Verifier):
         for index, outcome in zip(programs, self._runner.run(list(programs.values())), strict=True):
             verdicts[index] = roots.verdict_of(outcome)
         return [verdict for verdict in verdicts if verdict is not None]
-
-    def compare(self, answer: str, gold: str) -> Verdict:
-        return judge(answer, gold)
 
     def close(self) -> None:
         self._runner.close()

@@ -7,11 +7,12 @@ from collections import Counter
 from typing import Any
 
 from siked_core.contracts import Attempt, Selector
+from siked_core.errors import RunError
 from siked_core.pool import write_text
 from siked_core.records import Problem, Sampling, Status, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import Score, Scorecard, StrategyScore
-from siked_core.stages.generate import fill, keys_of, remember, student_wants
+from siked_core.stages.generate import EVALUATIONS, fill, keys_of, remember, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.rollout import open_student
 from siked_core.stages.verify import verdicts_of, verify
@@ -23,7 +24,7 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
     The student's answer is what the run's selector makes of its attempts; by default it names its own strategy.
 
     Raises:
-        RunError: there is no such student.
+        RunError: there is no such student, or a verifier failed on some of its answers.
     """
     recipe = run.recipe.evaluation
     selector: Selector = run.registry.create("selector", recipe.selector.name, recipe.selector.options)
@@ -33,7 +34,7 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
     asked.add(None)
     order: list[str | None] = [None, *(name for name in run.recipe.strategy_names if name in asked)]
     known = problems(run, split, dataset)
-    pool = f"evaluations/{student}/{dataset}-{split}"
+    pool = f"{EVALUATIONS}/{student}/{dataset}-{split}"
     sampling = Sampling(max_tokens=recipe.max_tokens)
     wanted = student_wants(run.format, [run.strategies[name] if name else None for name in order], known, 1)
     generator = open_student(run, student)
@@ -57,7 +58,9 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
             notes["worked"] = drawn > 0
     finally:
         generator.close()
-    verify(run, pool, dataset, split)
+    summary = verify(run, pool, dataset, split)
+    if summary.set_aside:
+        raise RunError(f"{summary.set_aside:,} samples of {pool} could not be judged, so {student} cannot be scored.")
     card = _score(run, student, dataset, split, known, selector, pool)
     path = run.path / "scorecards" / f"{student}.{dataset}-{split}.json"
     write_text(path, json.dumps(card.as_dict(), indent=2, ensure_ascii=False) + "\n")

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+EVALUATIONS = "evaluations"
+"""Pools under this name hold evaluations: `evaluations/STUDENT/DATASET-SPLIT`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A sample that a stage wants to have."""

@@ -6,17 +6,19 @@ generating anything again.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from siked_core.contracts import Strategy, Verifier
-from siked_core.errors import VerifierFault
+from siked_core.contracts import Verifier
+from siked_core.errors import DataError, VerifierFault
 from siked_core.keys import digest
+from siked_core.pool import write_text
 from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
-from siked_core.stages.generate import samples_of
+from siked_core.stages.generate import EVALUATIONS, samples_of
 from siked_core.stages.prepare import problems
 
 if TYPE_CHECKING:
@@ -25,48 +27,52 @@ if TYPE_CHECKING:
 CHUNK = 512
 """Samples judged at once: a verifier works best on batches, and a chunk is what a kill can lose."""
 NO_TAG = "(no tag)"
+Row = dict[str, Any]
 
 
 def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train") -> PoolSummary:
     """Judge what has not been judged in a pool.
 
     Raises:
-        VerifierFault: a verifier failed at its own work; names the samples.
+        VerifierFault: a verifier failed at its own work, and the run does not keep going; names the sample.
+        DataError: a problem has no gold answer, and a verifier needs one.
     """
     samples = samples_of(run, pool)
     known = {problem.id: problem for problem in problems(run, split, dataset)}
     judged = run.verdicts(pool)
-    with run.timed(f"verify {pool}") as notes, run.verifiers() as verifiers:
-        judges = {name: judge_of(run, name) for name in run.strategies}
-        present = set(judged.read().select("key", "judge").iter_rows())
-        todo = [
-            row
-            for row in samples.iter_rows(named=True)
-            if (row["key"], judges.get(row["strategy"], NO_TAG)) not in present
-        ]
+    with run.timed(f"verify {pool}") as notes, run.verifiers(scoring=_scores(pool)) as verifiers:
+        _need_gold(verifiers, known)
+        judges = {name: _judge_of(run, name, verifier) for name, verifier in verifiers.items()}
+        todo = _todo(samples.to_dicts(), judged.read(), judges, verifiers)
         notes["worked"] = bool(todo)
+        bench = _Bench(run, known, verifiers, judges)
         with run.reporter.stage(f"verify {pool}", samples.height, "samples") as progress:
             progress.advance(samples.height - len(todo))
-            # One strategy after another, so that a verifier's batches are full.
-            todo.sort(key=lambda row: row["strategy"] or "")
-            for start in range(0, len(todo), CHUNK):
-                chunk = todo[start : start + CHUNK]
-                judged.append(_judge(run, chunk, known, verifiers, judges))
+            for chunk in _chunks(todo, verifiers):
+                judged.append(bench.judge(chunk))
                 progress.advance(len(chunk))
             table = verdicts_of(run, pool)
-            summary = summarise(table, len(known))
+            summary = summarise(table, len(known), set_aside=samples.height - table.height)
             progress.finish(
                 f"{summary.correct:,} of {summary.samples:,} correct, "
                 f"{summary.problems_solved:,} of {summary.problems:,} problems solved"
             )
+    if summary.set_aside:
+        run.reporter.warn(
+            f"{summary.set_aside:,} samples of {pool} have no verdict: their verifier failed on them, the last time "
+            f"with: {bench.last_fault}"
+        )
+    if any(verifier.scope == "problem" for verifier in verifiers.values()):
+        _write_review(run, pool, table, known)
     return summary
 
 
 def verdicts_of(run: Run, pool: str) -> pl.DataFrame:
-    """The samples of a pool with the present judges' verdicts: columns of both."""
+    """The samples of a pool with the present judges' verdicts: columns of both. Without one, a sample is left out."""
     import polars as pl
 
-    judges = {name: judge_of(run, name) for name in run.strategies}
+    with run.verifiers(scoring=_scores(pool)) as verifiers:
+        judges = {name: _judge_of(run, name, verifier) for name, verifier in verifiers.items()}
     return (
         samples_of(run, pool)
         .with_columns(judge=pl.col("strategy").replace_strict(judges, default=NO_TAG, return_dtype=pl.String))
@@ -74,15 +80,7 @@ def verdicts_of(run: Run, pool: str) -> pl.DataFrame:
     )
 
 
-def judge_of(run: Run, strategy: str) -> str:
-    """What judges a strategy's rationales, as a short hash: it changes when a verdict could."""
-    reader = run.strategies[strategy]
-    name, options = run.verifier_of(strategy)
-    plugin = run.registry.get("verifier", name)
-    return digest([strategy, reader.version, name, plugin.version, options])
-
-
-def summarise(table: pl.DataFrame, problem_count: int) -> PoolSummary:
+def summarise(table: pl.DataFrame, problem_count: int, set_aside: int = 0) -> PoolSummary:
     """Count a table of samples with verdicts."""
     import polars as pl
 
@@ -103,58 +101,147 @@ def summarise(table: pl.DataFrame, problem_count: int) -> PoolSummary:
         completion_tokens=int(table.get_column("completion_tokens").sum()),
         problems_solved=correct.get_column("problem_id").n_unique(),
         problems=problem_count,
+        set_aside=set_aside,
     )
 
 
-def _judge(
-    run: Run,
-    chunk: Sequence[dict[str, Any]],
-    known: dict[str, Problem],
-    verifiers: dict[str, Verifier],
-    judges: dict[str, str],
-) -> list[dict[str, Any]]:
-    verdicts: list[Verdict | None] = [None] * len(chunk)
-    rationales: list[str | None] = [None] * len(chunk)
-    claims: dict[str, list[tuple[int, Claim]]] = {}
-    for place, row in enumerate(chunk):
-        strategy = row["strategy"]
-        if strategy is None:
-            verdicts[place] = Verdict(Status.UNREADABLE, why="it names none of the run's strategies")
-            continue
-        read = _read(
-            run.strategies[strategy], run.format.split(row["text"])[1] if row["requested"] is None else row["text"]
+def _scores(pool: str) -> bool:
+    return pool.startswith(f"{EVALUATIONS}/")
+
+
+def _need_gold(verifiers: Mapping[str, Verifier], known: Mapping[str, Problem]) -> None:
+    unlabelled = next((problem for problem in known.values() if not problem.answer), None)
+    needing = sorted({verifier.name for verifier in verifiers.values() if verifier.needs_gold})
+    if unlabelled and needing:
+        raise DataError(
+            f"The problem {unlabelled.id} has no gold answer, and the verifier '{needing[0]}' needs one. Judge every "
+            "strategy by a verifier that does not, e.g. --verifier cot=agreement."
         )
-        if isinstance(read, Unreadable):
-            verdicts[place] = Verdict(Status.UNREADABLE, why=read.why)
-            continue
-        rationales[place] = read.text
-        claims.setdefault(strategy, []).append((place, Claim(known[row["problem_id"]], read)))
-    for strategy, entries in claims.items():
-        verifier = verifiers[strategy]
+
+
+def _judge_of(run: Run, strategy: str, verifier: Verifier) -> str:
+    """What judges a strategy's rationales, as a short hash: it changes when a verdict could."""
+    return digest([strategy, run.strategies[strategy].version, verifier.fingerprint])
+
+
+def _todo(
+    rows: list[Row], judged: pl.DataFrame, judges: Mapping[str, str], verifiers: Mapping[str, Verifier]
+) -> list[Row]:
+    """The rows without a verdict, and the rows of a problem that is judged as a whole and has one without."""
+    present = set(judged.select("key", "judge").iter_rows())
+    missing = [row for row in rows if (row["key"], judges.get(row["strategy"], NO_TAG)) not in present]
+    whole = {name for name, verifier in verifiers.items() if verifier.scope == "problem"}
+    unfinished = {row["problem_id"] for row in missing if row["strategy"] in whole}
+    keys = {row["key"] for row in missing}
+    return [row for row in rows if row["key"] in keys or (row["strategy"] in whole and row["problem_id"] in unfinished)]
+
+
+def _chunks(todo: list[Row], verifiers: Mapping[str, Verifier]) -> Iterator[list[Row]]:
+    """Batches for the verifiers: one strategy after another, so that they are full; problems judged as a whole stay
+    together."""
+
+    def whole(row: Row) -> bool:
+        return row["strategy"] is not None and verifiers[row["strategy"]].scope == "problem"
+
+    single = sorted((row for row in todo if not whole(row)), key=lambda row: row["strategy"] or "")
+    yield from (single[start : start + CHUNK] for start in range(0, len(single), CHUNK))
+    together: list[Row] = []
+    rows = sorted((row for row in todo if whole(row)), key=lambda row: row["problem_id"])
+    for place, row in enumerate(rows):
+        if len(together) >= CHUNK and row["problem_id"] != rows[place - 1]["problem_id"]:
+            yield together
+            together = []
+        together.append(row)
+    if together:
+        yield together
+
+
+class _Bench:
+    """Judges chunks of samples."""
+
+    def __init__(
+        self, run: Run, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier], judges: Mapping[str, str]
+    ) -> None:
+        self._run = run
+        self._known = known
+        self._verifiers = verifiers
+        self._judges = judges
+        self.last_fault = ""
+
+    def judge(self, chunk: Sequence[Row]) -> list[dict[str, Any]]:
+        """The verdicts of a chunk, as rows. What a verifier failed on is missing, if the run keeps going."""
+        read = [self._read(row) for row in chunk]
+        verdicts: list[Verdict | None] = [
+            Verdict(Status.UNREADABLE, why=one.why) if isinstance(one, Unreadable) else None for one in read
+        ]
+        by_verifier: dict[Verifier, dict[int, Claim]] = {}
+        for place, (row, one) in enumerate(zip(chunk, read, strict=True)):
+            if isinstance(one, Rationale):
+                claim = Claim(self._known[row["problem_id"]], one)
+                by_verifier.setdefault(self._verifiers[row["strategy"]], {})[place] = claim
+        for verifier, claims in by_verifier.items():
+            found = self._verify(verifier, list(claims.values()), [chunk[place]["key"] for place in claims])
+            for place, verdict in zip(claims, found, strict=True):
+                verdicts[place] = verdict
+        return [
+            {
+                "key": row["key"],
+                "judge": self._judges.get(row["strategy"], NO_TAG),
+                "status": verdict.status.value,
+                "answer": verdict.answer,
+                "why": verdict.why,
+                "rationale": one.text if isinstance(one, Rationale) else None,
+            }
+            for row, verdict, one in zip(chunk, verdicts, read, strict=True)
+            if verdict is not None
+        ]
+
+    def _read(self, row: Row) -> Rationale | Unreadable:
+        if row["strategy"] is None:
+            return Unreadable("it names none of the run's strategies")
+        text = self._run.format.split(row["text"])[1] if row["requested"] is None else row["text"]
+        if not text.strip():
+            return Unreadable("the completion is empty")
+        return self._run.strategies[row["strategy"]].parse(text)
+
+    def _verify(self, verifier: Verifier, claims: list[Claim], keys: list[str]) -> list[Verdict | None]:
         try:
-            found = verifier.verify([claim for _, claim in entries])
+            found: list[Verdict | None] = list(verifier.verify(claims))
+            if len(found) != len(claims):
+                raise VerifierFault(f"it gave {len(found)} verdicts for {len(claims)} claims")
         except VerifierFault as fault:
-            first = chunk[entries[0][0]]["key"]
-            raise VerifierFault(f"The verifier '{verifier.name}' failed on samples from {first} on: {fault}") from fault
-        if len(found) != len(entries):
-            raise VerifierFault(f"The verifier '{verifier.name}' gave {len(found)} verdicts for {len(entries)} claims.")
-        for (place, _), verdict in zip(entries, found, strict=True):
-            verdicts[place] = verdict
-    return [
-        {
-            "key": row["key"],
-            "judge": judges.get(row["strategy"], NO_TAG),
-            "status": verdict.status.value,
-            "answer": verdict.answer,
-            "why": verdict.why,
-            "rationale": rationale,
+            if len(claims) > 1 and verifier.scope == "sample":  # find the one that it fails on; judge the others
+                half = len(claims) // 2
+                return self._verify(verifier, claims[:half], keys[:half]) + self._verify(
+                    verifier, claims[half:], keys[half:]
+                )
+            message = f"The verifier '{verifier.name}' failed on the sample {keys[0]} ({claims[0].problem.id}): {fault}"
+            if not self._run.keep_going:
+                raise VerifierFault(message) from fault
+            self.last_fault = message
+            return [None] * len(claims)
+        return found
+
+
+def _write_review(run: Run, pool: str, table: pl.DataFrame, known: Mapping[str, Problem]) -> None:
+    """`reviews/POOL.jsonl`: the problems on which the samples do not agree, for a person to look at."""
+    lines = []
+    for (problem_id,), rows in table.group_by("problem_id", maintain_order=True):
+        statuses = set(rows.get_column("status"))
+        if statuses <= {Status.CORRECT.value}:
+            continue
+        answers = [
+            {name: row[name] for name in ("strategy", "answer", "status", "why", "key")}
+            for row in rows.iter_rows(named=True)
+        ]
+        decided = Status.CORRECT.value in statuses
+        entry = {
+            "problem_id": problem_id,
+            "question": known[problem_id].question,
+            "decided": decided,
+            "answers": answers,
         }
-        for row, verdict, rationale in zip(chunk, verdicts, rationales, strict=True)
-        if verdict is not None
-    ]
-
-
-def _read(strategy: Strategy, text: str) -> Rationale | Unreadable:
-    if not text.strip():
-        return Unreadable("the completion is empty")
-    return strategy.parse(text)
+        lines.append(json.dumps(entry, ensure_ascii=False))
+    path = run.path / "reviews" / f"{pool}.jsonl"
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    run.reporter.note(f"{len(lines):,} problems on which the samples of {pool} do not agree are listed in {path}.")
