@@ -296,9 +296,10 @@ def _symbolic(text: str) -> bool:
         return False
     if _COMMAND.search(text):
         return not any(word not in _FUNCTIONS for word in _WORD.findall(_COMMAND.sub(" ", _TEXT.sub(" ", text))))
-    if any(word not in _FUNCTIONS for word in _WORD.findall(text)):
+    words = _WORD.findall(text)
+    if any(word not in _FUNCTIONS for word in words):
         return False
-    if _MARKS.search(text) or _BRACKETED.fullmatch(text):
+    if words or _MARKS.search(text) or _BRACKETED.fullmatch(text):
         return True
     return (
         _ALGEBRA.fullmatch(text) is not None

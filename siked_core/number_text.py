@@ -73,6 +73,9 @@ _HEDGES = frozenset(
         "≤",
         "≥",
         "infinity",
+        "pi",
+        "sqrt",
+        "log",
     }
 )
 _SUFFIXES = {"k": 10**3, "K": 10**3, "M": 10**6, "bn": 10**9}
@@ -217,11 +220,24 @@ class _Scan:
             scale = SCALES.get(self._word(end))
             if reading.value > _LARGEST:
                 return None
+        if self._goes_on(end):
+            return None
         percent = self._percent_end(end)
         if percent is not None:
             reading, end = Reading(reading.value, reading.decimals, reading.whole, percent=True), percent
         self._add(reading, index, end)
         return end
+
+    def _goes_on(self, end: int) -> bool:
+        """Is the number part of an expression with unknowns: "1 + x^2", "2^n", "5 - x"?"""
+        if self._kind(end + 1) != "word":
+            return False
+        operator = self._word(end)
+        if operator == "*":
+            return self.words.count("*") == 1  # else it is emphasis
+        if operator == "-":
+            return len(self._word(end + 1)) == 1 and self._kind(end + 2) is None
+        return operator in ("+", "×", "^")
 
     def _words(self, index: int, has_digits: bool) -> int:
         if self.kinds[index] != "word":

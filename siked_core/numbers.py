@@ -29,6 +29,7 @@ from siked_core.stated_answer import final_answer
 __all__ = ["final_answer", "format_number", "read_number", "same_answer"]
 
 _NOISE = Fraction(1, 10**9)
+_LATEX_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s?\{([^{}]*)\}")
 _TIME = re.compile(
     r"(?:at )?(\d{1,2})(?::([0-5]\d)(?::([0-5]\d))?)?\s?(?:([ap])\.?\s?m\.?|o'?clock|h|hours)?\.?",
     re.IGNORECASE | re.ASCII,
@@ -115,6 +116,8 @@ def _meets(value: Fraction, whole: bool, target: Reading) -> bool:
 
 
 def _plain_text(text: str) -> str:
+    if "\\" in text:
+        text = _LATEX_TEXT.sub(r"\1", text)
     return "".join(unicodedata.normalize("NFKC", text).casefold().split()).strip("*`'\"").rstrip(".")
 
 

@@ -73,6 +73,7 @@ def test_the_table_names_the_key_that_an_option_sets() -> None:
         "--run",
         "--runs",
         "--fork",
+        "--keep-going",
         "--no-plugin",
         "--json",
         "--quiet",

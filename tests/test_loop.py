@@ -255,6 +255,19 @@ def test_an_empty_split_is_told(tmp_path: Path, tiny: Path) -> None:
         distill(run)
 
 
+def test_lora_students_continue_and_restart(tmp_path: Path, tiny: Path) -> None:
+    bases = {}
+    for start_from in ("continue", "restart"):
+        student = {"model": str(tiny), "generator": "toy-student", "lora": {"r": 2, "alpha": 4}}
+        training = {**toy_recipe(tiny)["training"], "start": start_from}
+        with open_run(tmp_path, tiny, name=start_from, student=student, training=training) as run:
+            found = distill(run)
+            assert len(found.rounds) == 2
+            bases[start_from] = [read_side_file(run.student(f"round-{n}"))["fingerprint"] for n in (0, 1)]
+    assert bases["continue"][0] == bases["restart"][0], "the warm-up is the same"
+    assert bases["continue"][1] != bases["restart"][1]
+
+
 @pytest.mark.parametrize(
     ("accuracies", "patience", "stops"),
     [

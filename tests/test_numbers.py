@@ -61,6 +61,8 @@ DATA = Path(os.environ.get("SIKED_DATA_DIR") or Path(__file__).resolve().parents
         ("x = 7", "7"),
         ("\\frac{3}{4}", "3/4"),
         ("**73**", "73"),
+        ("*18* eggs", "18"),
+        ("18 *eggs*", "18"),
         (".5", "0.5"),
         ("Rs. 18", "18"),
         ("6th", "6"),
@@ -76,7 +78,8 @@ def test_reads(text: str, number: str) -> None:
     ["", "Purple", "nan", "inf", "True", "None", "5/0", "5 or 6", "five or six", "between 5 and 7", "at least 3",
      "not 18", "2:30", "3:4", "11; 12; 13", "12/5/2020", "1,2", "5.5.5", "18 (nineteen)", "February 3rd", "Vendor 2",
      "7 * 2", "5 - 3", "1e999999", "9" * 5000, "half of 18", "±3", "√16", "> 5", "≤ 5", "5π",
-     "18 (not 20)", "\\sqrt{2}", "3:30 p.m."],
+     "18 (not 20)", "\\sqrt{2}", "3:30 p.m.", "1+x^2", "5 + x", "5 - x", "2^n", "3 * y", "2 pi", "2 sqrt(3)",
+     "18+ years"],
 )  # fmt: skip
 def test_does_not_read(text: str) -> None:
     assert read_number(text) is None
@@ -102,6 +105,7 @@ def test_reads_words_before_only_when_asked() -> None:
         ("5.551115123125783e-17", "0"),
         ("purple", " Purple. "),
         ("11;12; 13", "11; 12; 13"),
+        ("odd", "\\text{Odd}"),
         ("15:55", "3:55 p.m."),
         ("3:30", "3:30 p.m."),
         ("5 PM", "5:00 p.m."),

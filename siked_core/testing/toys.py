@@ -195,7 +195,7 @@ def toy_registry(*more: type[Plugin]) -> Registry:
     )
 
 
-def toy_recipe(student: Path, **changes: Any) -> dict[str, Any]:
+def toy_recipe(student: Path, /, **changes: Any) -> dict[str, Any]:
     """The plain content of a recipe that runs on toys in seconds; `changes` replace top-level keys."""
     content: dict[str, Any] = {
         "strategies": ["loud", "quiet"],
