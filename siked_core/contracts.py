@@ -188,7 +188,8 @@ class MixingPolicy(Plugin):
 
         Args:
             candidates: verified correct and distinct samples, at most `mixing.keep` per (problem, strategy,
-                source): the teacher's, and the student's of this round. Columns: `siked_core.ledger.COLUMNS`.
+                source): the teacher's, and the student's of this round. Columns: `siked_core.ledger.COLUMNS`, and
+                `copies`, the number of identical rationales that each stands for.
             context: the round, the strategies, and all attempts.
 
         Returns:

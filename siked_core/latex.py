@@ -53,15 +53,20 @@ from siked_core.latex_worker import main
 main(settings)
 """
 
-_COMMAND = re.compile(r"\\(?!(?:text|textbf|textit|mathrm|mathbf|mbox|boxed|left|right|quad|circ)(?![a-zA-Z]))[a-zA-Z]+")
+_COMMAND = re.compile(
+    r"\\(?!(?:text|textbf|textit|mathrm|mathbf|mbox|boxed|left|right|quad|circ)(?![a-zA-Z]))[a-zA-Z]+"
+)
 _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s?\{([^{}]*)\}")
+_NO_WORDS = re.compile(_TEXT.pattern + r"|\\(?:left|right)(?![a-zA-Z])|(?<=\\begin)\{\w+\}|(?<=\\end)\{\w+\}")
 _MARKS = re.compile(r"[π√∞∪∩^]")
 _BRACKETED = re.compile(r"\\?[\[({][^:;]*,[^:;]*[\])}]")
 _ALGEBRA = re.compile(r"[A-Za-z0-9\s+\-*/=().,<>≤≥]+")
 _OPERATION = re.compile(r"[A-Za-z)\d]\s*[+\-*/=<>≤≥]\s*[A-Za-z(\d]|\d[A-Za-z](?!\d)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _FUNCTIONS = frozenset({"sqrt", "pi", "sin", "cos", "tan", "log", "ln", "exp", "infty", "oo", "cup", "cap"})
-_CONSTANT = re.compile(r"(?:\\(?:[dt]?frac|sqrt|pi|cdot|times|div|left|right|log|ln)(?![a-zA-Z])|[\d\s.+\-*/^(){}\[\]π√_])+")
+_CONSTANT = re.compile(
+    r"(?:\\(?:[dt]?frac|sqrt|pi|cdot|times|div|left|right|log|ln)(?![a-zA-Z])|[\d\s.+\-*/^(){}\[\]π√_])+"
+)
 _HEDGED = re.compile(
     r"(?<![a-z\\])(?:or|either|between|not|neither|nor|least|most|than|about)(?![a-z])|[±≈≠]|\\(?:pm|mp|lor|neq?|approx|sim)(?![a-z])",
     re.IGNORECASE,
@@ -294,12 +299,13 @@ def _symbolic(text: str) -> bool:
     """Does it look like LaTeX or mathematics that is more than a number?"""
     if not 0 < len(text) <= _LONGEST:
         return False
+    text = _NO_WORDS.sub(" ", text)
     if _COMMAND.search(text):
-        return not any(word not in _FUNCTIONS for word in _WORD.findall(_COMMAND.sub(" ", _TEXT.sub(" ", text))))
+        return not any(word not in _FUNCTIONS for word in _WORD.findall(_COMMAND.sub(" ", text)))
     words = _WORD.findall(text)
     if any(word not in _FUNCTIONS for word in words):
         return False
-    if words or _MARKS.search(text) or _BRACKETED.fullmatch(text):
+    if words or _MARKS.search(text) or _BRACKETED.fullmatch(text.strip()):
         return True
     return (
         _ALGEBRA.fullmatch(text) is not None

@@ -41,7 +41,8 @@ def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
     """The rows that a mixing policy chooses from in a round.
 
     Correct ones only; the teacher's, and those that the student drew in this very round; identical rationales of
-    one (problem, strategy, source) collapse to the first; then the first `keep` of each are kept, by draw.
+    one (problem, strategy, source) collapse to the first, whose column `copies` counts them; then the first `keep` of
+    each are kept, by draw.
     """
     import polars as pl
 
@@ -51,6 +52,7 @@ def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
             (pl.col("status") == Status.CORRECT.value) & ((pl.col("source") == "teacher") | (pl.col("round") == round))
         )
         .sort([*place, "draw", "key"])
+        .with_columns(copies=pl.len().over([*place, "rationale_hash"]))
         .unique([*place, "rationale_hash"], keep="first", maintain_order=True)
         .filter(pl.int_range(pl.len()).over(place) < keep)
     )

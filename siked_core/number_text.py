@@ -22,7 +22,7 @@ _LARGEST = 10**_DIGITS
 PLAIN = re.compile(r"[+-]?\d{1,300}(?:\.(\d{1,300}))?", re.ASCII)
 """Digits with at most a sign and a point: by far the most answers."""
 _TOKEN = re.compile(
-    r"(?P<num>(?:\d++(?:[.,'_’]\d++)*+|(?<![A-Za-z\d.])\.\d++)(?:[eE][+-]?\d++(?![A-Za-z\d.]))?+)"
+    r"(?P<num>(?:\d++(?:[.,'_’]\d++)*+|(?<![A-Za-z\d.])\.\d++)(?:[eE][+-]?\d++(?![A-Za-z\d]|\.\d))?+)"
     r"|(?P<word>[^\W\d_]\w*+)|(?P<sym>\S)"
 )
 _LATEX = [

@@ -20,14 +20,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from siked_core.errors import RecipeError, unknown
+from siked_core.layers import assigned, merge, nested, read_layer
 from siked_core.validation import explain
 
 POCKET = "pocket"
 """The name of the embedded world: data set, teacher and student."""
-
-
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""What the parser raises: a `ValueError` is an impossible date, say."""
 
 
 class _Section(BaseModel):
@@ -130,7 +127,10 @@ class MixingRecipe(_Section):
     policy: PluginChoice = PluginChoice(name="adaptive")
     """What the student is trained on next."""
     keep: int = Field(1, ge=1)
-    """Distinct correct rationales kept per (question, strategy, source)."""
+    """Distinct correct rationales kept per (question, strategy, source) (published: 1)."""
+    weights: Literal["equal", "copies"] = "equal"
+    """"copies": a rationale that was sampled several times weighs so many times as much in the loss, so that what the
+    student gets right more often, it is trained more on. "equal": each weighs the same (published)."""
 
 
 class TrainingRecipe(_Section):
@@ -277,8 +277,8 @@ def resolve(
     Raises:
         RecipeError: a key or value does not fit; one line.
     """
-    layers = [_read(path) if path else {}, _nested(changes or {}), _nested(_assigned(assignments))]
-    asked = functools.reduce(_merge, layers)
+    layers = [read_layer(path) if path else {}, nested(changes or {}), nested(assigned(assignments))]
+    asked = functools.reduce(merge, layers)
     student = asked.get("student")
     model = student.get("model", POCKET) if isinstance(student, Mapping) else POCKET
     chosen = preset or asked.get("preset") or (POCKET if model == POCKET else "paper")
@@ -287,7 +287,7 @@ def resolve(
             f"The recipe's preset must be a name, not {chosen!r}. Available: {', '.join(preset_names())}."
         )
     defaults = Recipe().model_dump(mode="json")  # a layer too: options may be added to a plugin that no layer names
-    merged = functools.reduce(_merge, [yaml.safe_load(preset_text(chosen)), *layers], defaults)
+    merged = functools.reduce(merge, [yaml.safe_load(preset_text(chosen)), *layers], defaults)
     return validate({**merged, "preset": chosen})
 
 
@@ -325,67 +325,6 @@ def read_text_option(value: str, what: str) -> str:
         return Path(value[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"Cannot read the {what} from {value[1:]}: {error}.") from None
-
-
-def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
-    values = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.strip():
-            raise RecipeError(f"--set takes key=value, e.g. training.epochs=2; got '{assignment}'.")
-        try:
-            # `@` is reserved in YAML, and `@FILE` is ours
-            values[key.strip()] = value if value.startswith("@") else yaml.safe_load(value)
-        except _NOT_YAML:
-            raise RecipeError(f"--set {key}: the value {value!r} is not YAML.") from None
-    return values
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise RecipeError(f"Cannot read the recipe {path}: {reason}.") from None
-    except _NOT_YAML as error:
-        raise RecipeError(f"The recipe {path} is not YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise RecipeError(f"The recipe {path} must be a mapping of keys, not a {type(content).__name__}.")
-    return content
-
-
-def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """One layer from its dotted keys: their order does not matter."""
-    layer: dict[str, Any] = {}
-    for key, value in sorted(dotted.items()):  # a parent before what is inside it
-        *parents, last = key.split(".")
-        place = layer
-        for part in parents:
-            inner = place.get(part)
-            if isinstance(inner, str):  # a plugin's short form, about to be given options
-                inner = {"name": inner}
-            place[part] = dict(inner) if isinstance(inner, Mapping) else {}
-            place = place[part]
-        place[last] = value
-    return layer
-
-
-def _merge(base: Any, change: Any) -> Any:
-    """Mappings are merged key by key; a plugin that is named anew drops the old one's options."""
-    if isinstance(base, Mapping) and isinstance(change, str) and "name" in base:
-        return base if base["name"] == change else {"name": change}
-    if isinstance(base, str) and isinstance(change, Mapping) and set(change) == {"options"}:
-        base = {"name": base}
-    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
-        return change
-    if "name" in base and change.get("name", base["name"]) != base["name"]:
-        return dict(change)
-    return {
-        key: _merge(base.get(key), change[key]) if key in change else base[key]
-        for key in [*base, *(k for k in change if k not in base)]
-    }
 
 
 def _flat(content: Any, prefix: str = "") -> dict[str, str]:

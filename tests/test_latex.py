@@ -25,7 +25,7 @@ needs_worker = pytest.mark.skipif(not installed_version(), reason="math-verify i
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[LatexJudge]:
-    judge = LatexJudge(timeout_s=20)
+    judge = LatexJudge(timeout_s=5)
     yield judge
     judge.close()
 
@@ -54,7 +54,7 @@ def judge() -> Iterator[LatexJudge]:
         ("\\sqrt{16}", "4"),
         ("\\frac{\\frac{1}{2}}{3}", "1/6"),
         ("\\frac{\\sqrt{3}}{2}", "0.87"),
-        ("5 million \\sqrt{1}".replace(" million", "000000"), "5 million"),
+        ("5000000\\sqrt{1}", "5 million"),
     ],
 )
 def test_same_mathematics(judge: LatexJudge, prediction: str, gold: str) -> None:
@@ -105,7 +105,6 @@ def test_other_mathematics(judge: LatexJudge, prediction: str, gold: str) -> Non
         ("\\pm\\sqrt{16}", "4"),
         ("4 \\text{ or } 5", "4"),
         ("x \\ge 4", "4"),
-        ("five", "2\\pi"),
         ("\\text{odd}", "even"),
         ("x" * 5_000 + "^2", "x^2"),
         ("", "\\pi"),
@@ -214,15 +213,13 @@ def _status(pid: int) -> list[str]:
         "\ud800\\pi",
     ],
 )
-def test_hostile_formulae_harm_nobody(hostile: str) -> None:
-    judge = LatexJudge(timeout_s=3)
+def test_hostile_formulae_harm_nobody(judge: LatexJudge, hostile: str) -> None:
     try:
         assert judge.same(hostile, "\\pi + x") in (False, None)
     except IncomparableError:
         pass
     assert not Path("/tmp/siked_was_here").exists()
     assert judge.same("2\\pi", "\\pi\\cdot 2") is True
-    judge.close()
 
 
 def claim(source: str, gold: str) -> Claim:

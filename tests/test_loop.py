@@ -255,6 +255,24 @@ def test_an_empty_split_is_told(tmp_path: Path, tiny: Path) -> None:
         distill(run)
 
 
+def test_rows_weigh_what_was_sampled_several_times(tmp_path: Path, tiny: Path) -> None:
+    rollouts = {"samples": 6, "max_tokens": 8}
+    with open_run(tmp_path, tiny, rollout=rollouts, mixing={"policy": "both", "weights": "copies"}) as run:
+        teach(run)
+        mix(run, 0)
+        train(run, 0)
+        rollout(run, 1)
+        mix(run, 1)
+        mixture = pl.read_parquet(run.mixture("round-1"))
+        samples = verdicts_of(run, "round-1").filter(pl.col("status") == "correct")
+    assert mixture["weight"].mean() == pytest.approx(1.0)
+    counts = samples.group_by("problem_id", "strategy", "rationale").len()
+    own = mixture.filter(pl.col("source") == "student").join(counts, on=["problem_id", "strategy", "rationale"])
+    assert own["len"].n_unique() > 1, "some were sampled more often than others"
+    ratios = own["weight"] / own["len"]
+    assert ratios.max() == pytest.approx(ratios.min())
+
+
 def test_lora_students_continue_and_restart(tmp_path: Path, tiny: Path) -> None:
     bases = {}
     for start_from in ("continue", "restart"):

@@ -62,6 +62,7 @@ DATA = Path(os.environ.get("SIKED_DATA_DIR") or Path(__file__).resolve().parents
         ("\\frac{3}{4}", "3/4"),
         ("**73**", "73"),
         ("*18* eggs", "18"),
+        ("1.5e3.", "1500"),
         ("18 *eggs*", "18"),
         (".5", "0.5"),
         ("Rs. 18", "18"),

@@ -52,6 +52,11 @@ def mix(run: Run, round: int, only: str | None = None) -> MixtureSummary:
             )
         if "weight" not in chosen.columns:
             chosen = chosen.with_columns(weight=pl.lit(1.0))
+        if run.recipe.mixing.weights == "copies":
+            copies = rows.select("key", "copies")
+            weighed = chosen.drop("copies", strict=False).join(copies, on="key", maintain_order="left")
+            weight = pl.col("weight") * pl.col("copies")
+            chosen = weighed.with_columns(weight=weight / weight.mean())  # the step size stays what it was
         texts = tables.select("key", "rationale")
         columns = ["key", "problem_id", "strategy", "source", "round", "weight"]
         mixture = chosen.select(columns).join(texts, on="key", maintain_order="left")

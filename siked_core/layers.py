@@ -1,0 +1,85 @@
+"""The layers that a recipe is made from: read, brought to one shape, laid on top of one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from siked_core.errors import RecipeError
+
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What the parser raises: a `ValueError` is an impossible date, say."""
+
+
+def assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    """Dotted keys from `key=value` texts, the values read as YAML.
+
+    Raises:
+        RecipeError: a text is not `key=value`, or its value is not YAML.
+    """
+    values = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise RecipeError(f"--set takes key=value, e.g. training.epochs=2; got '{assignment}'.")
+        try:
+            # `@` is reserved in YAML, and `@FILE` is ours
+            values[key.strip()] = value if value.startswith("@") else yaml.safe_load(value)
+        except _NOT_YAML:
+            raise RecipeError(f"--set {key}: the value {value!r} is not YAML.") from None
+    return values
+
+
+def read_layer(path: Path) -> dict[str, Any]:
+    """A YAML file as a layer.
+
+    Raises:
+        RecipeError: it cannot be read, is not YAML, or is no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RecipeError(f"Cannot read the recipe {path}: {reason}.") from None
+    except _NOT_YAML as error:
+        raise RecipeError(f"The recipe {path} is not YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"The recipe {path} must be a mapping of keys, not a {type(content).__name__}.")
+    return content
+
+
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """One layer from its dotted keys: their order does not matter."""
+    layer: dict[str, Any] = {}
+    for key, value in sorted(dotted.items()):  # a parent before what is inside it
+        *parents, last = key.split(".")
+        place = layer
+        for part in parents:
+            inner = place.get(part)
+            if isinstance(inner, str):  # a plugin's short form, about to be given options
+                inner = {"name": inner}
+            place[part] = dict(inner) if isinstance(inner, Mapping) else {}
+            place = place[part]
+        place[last] = value
+    return layer
+
+
+def merge(base: Any, change: Any) -> Any:
+    """Mappings are merged key by key; a plugin that is named anew drops the old one's options."""
+    if isinstance(base, Mapping) and isinstance(change, str) and "name" in base:
+        return base if base["name"] == change else {"name": change}
+    if isinstance(base, str) and isinstance(change, Mapping) and set(change) == {"options"}:
+        base = {"name": base}
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
+        return change
+    if "name" in base and change.get("name", base["name"]) != base["name"]:
+        return dict(change)
+    return {
+        key: merge(base.get(key), change[key]) if key in change else base[key]
+        for key in [*base, *(k for k in change if k not in base)]
+    }
