@@ -5,6 +5,7 @@
 #   make test        install what the tests need, and run them all
 #   make lint        formatting, lint, types
 #   make test-package  build the wheel, install it on its own, and run from it
+#   make fuzz        install atheris, and fuzz what reads a model's text for FUZZ_SECONDS (600)
 #   make clean       remove .venv, build products and caches (never runs/)
 #
 # PYTHON=python3.12      the interpreter that .venv is made with
@@ -16,6 +17,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 RUN_ARGS ?=
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 600
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +25,7 @@ INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint 
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test lint test-package clean
+.PHONY: demo install test lint test-package fuzz clean
 
 demo: install
 	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
@@ -40,6 +42,10 @@ lint: $(VENV)/.installed-dev
 
 test-package: $(VENV)/.installed-test
 	bash .ci/test-package $(BIN)/python
+
+fuzz: $(VENV)/.installed-test
+	$(INSTALL) atheris
+	$(BIN)/python benchmarks/fuzz.py --seconds $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info examples/*/build examples/*/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -20,7 +20,8 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import siked_plugins.pocket
-from siked_plugins.pocket.corpus import dictation, equation, noted, reading, recall
+from siked_plugins.pocket.corpus_dictation import dictation, equation
+from siked_plugins.pocket.corpus_reading import noted, reading, recall
 from siked_plugins.pocket.sketch import Difficulty, Draw, evaluate, plain
 from siked_plugins.pocket.words import spoken
 

@@ -1,7 +1,7 @@
 """The application: every command by name, and what each way of ending means to the shell.
 
 Exit codes: 0 done; 1 a bug of ours (with its traceback); 2 something that the user can put right (one line);
-130 interrupted.
+3 `siked doctor` found that programs cannot be run safely here; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from siked_cli import audit, distill, evaluate, mix, plugins, recipe, rollout, runs, solve, teach, train, verify
+from siked_cli import audit, distill, doctor, evaluate, mix, plugins, recipe, rollout, runs, solve, teach, train, verify
 
 QUIET_LIBRARIES = {
     # Threads that wait for work must not burn the core that the sandbox's programs need.
@@ -67,6 +67,7 @@ app.command("mix", rich_help_panel="One stage of a run")(mix.command)
 app.command("train", rich_help_panel="One stage of a run")(train.command)
 app.command("rollout", rich_help_panel="One stage of a run")(rollout.command)
 app.command("evaluate", rich_help_panel="One stage of a run")(evaluate.command)
+app.command("doctor", rich_help_panel="What there is")(doctor.command)
 app.add_typer(plugins.app, name="plugins", rich_help_panel="What there is")
 app.add_typer(recipe.app, name="recipe", rich_help_panel="What there is")
 

@@ -8,9 +8,9 @@ The policy, which goes before the table in `siked_core.numbers`:
 | the question lists choices, and the gold is the text of one: `7` | its letter, or the text of that choice alone |
 | the question lists no choices, or the gold is none of them | the table of `siked_core.numbers` alone decides |
 
-A letter is written `B`, `(B)`, `B)`, `option B`, `B) 7`, `(B) 7`; with a text behind it, the text must be that choice's.
-A letter that names another choice is wrong, whatever else is said, and so is `A or B`. A text that fits several
-choices names the one that it is written like, or none.
+A letter is written `B`, `(B)`, `B)`, `option B`, `B) 7`, `(B) 7`; a text behind it must be that choice's. A letter that
+names another choice is wrong, whatever else is said, and so is `A or B`. A text that fits several choices names the one
+that it is written like, or none.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def mathematics(prediction: str, gold: str) -> tuple[str, str] | None:
 
 
 class LatexJudge:
-    """Compares mathematics. Usable from any thread (one comparison at a time); a fork of this process starts its own."""
+    """Compares mathematics. Usable from any thread (one comparison at a time), and after a fork."""
 
     def __init__(self, timeout_s: float = 5.0, memory_mib: int = 512) -> None:
         """Nothing is started yet.

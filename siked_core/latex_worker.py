@@ -29,8 +29,10 @@ _WARM_UP = [
     (r"\frac{\sqrt{3}}{2}", r"\sqrt{3}/2"), (r"2\pi", r"6.28\cdot 1"), ("x^2+2x+1", "(x+1)^2"), ("[0,1)", "(0,1]"),
     (r"\{1,2,3\}", r"\{3,2\}"), ("(3,4)", "(4,3)"), (r"(-\infty,2]\cup(3,\infty)", r"(3,\infty)"), ("y=2x+1", "2x+1"),
     (r"x \in [1,2]", "1 \\le x \\le 2"), ("x > 5", "5 < x"), ("x=5", "5"), (r"\log_2 8", "3"), (r"\binom{5}{2}", "10"),
-    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\3\end{pmatrix}"), ("3+4i", "4i+3"), (r"\sin x", r"\cos x"),
-    (r"x=1 \text{ or } x=2", r"\{1,2\}"), ("e^x", r"\exp(x)"), (r"\sum_{n=1}^{3} n", "6"), ("50\\%", "0.5"), ("5!", "120"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\3\end{pmatrix}"), ("3+4i", "4i+3"),
+    (r"\sin x", r"\cos x"),
+    (r"x=1 \text{ or } x=2", r"\{1,2\}"), ("e^x", r"\exp(x)"), (r"\sum_{n=1}^{3} n", "6"), ("50\\%", "0.5"),
+    ("5!", "120"),
     (r"\frac{1}{x}+\frac{1}{y}", r"\frac{x+y}{xy}"), (r"\sqrt[3]{2}", "2^{1/3}"), (r"\lfloor 2.5\rfloor", "|{-2}|"),
 ]  # fmt: skip
 

@@ -21,6 +21,8 @@ _LARGEST = 10**_DIGITS
 
 PLAIN = re.compile(r"[+-]?\d{1,300}(?:\.(\d{1,300}))?", re.ASCII)
 """Digits with at most a sign and a point: by far the most answers."""
+_COMMON = re.compile(r"[$€£]?(-?(?:[1-9]\d{0,2}(?:,\d{3})+|\d{1,300}))(?:\.(\d{1,300}))?(?: ([a-z]{3,}))?\.?", re.ASCII)
+"""The next most: with thousands separators, a currency or a unit, a closing stop. Only a short cut past `_Scan`."""
 _TOKEN = re.compile(
     r"(?P<num>(?:\d++(?:[.,'_’]\d++)*+|(?<![A-Za-z\d.])\.\d++)(?:[eE][+-]?\d++(?![A-Za-z\d]|\.\d))?+)"
     r"|(?P<word>[^\W\d_]\w*+)|(?P<sym>\S)"
@@ -52,36 +54,17 @@ _MONEY = frozenset(
     {"dollar", "dollars", "usd", "euro", "euros", "eur", "pound", "pounds", "gbp", "buck", "bucks", "rupee", "rupees"}
 )
 _CENTS = frozenset({"cent", "cents", "pence", "¢"})
-_HEDGES = frozenset(
-    {
-        "or",
-        "either",
-        "between",
-        "not",
-        "neither",
-        "cannot",
-        "least",
-        "most",
-        "than",
-        "nor",
-        "±",
-        "√",
-        "π",
-        "∞",
-        "<",
-        ">",
-        "≤",
-        "≥",
-        "infinity",
-        "pi",
-        "sqrt",
-        "log",
-    }
-)
+_HEDGES = frozenset({
+    "or", "either", "between", "not", "neither", "cannot", "least", "most", "than", "nor", "±", "√", "π", "∞",
+    "<", ">", "≤", "≥", "infinity", "pi", "sqrt",
+})  # fmt: skip
 _SUFFIXES = {"k": 10**3, "K": 10**3, "M": 10**6, "bn": 10**9}
 """Read only where they touch the number."""
 _TIMES = frozenset({"x", "×", "*"})
 _PERCENT = frozenset({"%", "percent", "percents", "pct", "percentage"})
+
+
+_NO_UNIT = _HEDGES | _PERCENT | _CENTS | CARDINALS.keys() | SCALES.keys() | FRACTIONS.keys() | {"and", "per"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +83,16 @@ def read(text: str, words_before: bool) -> Reading | None:
     """Read the one number that a text states: see `siked_core.numbers.read_number`."""
     plain = PLAIN.fullmatch(text)
     if plain:
-        return Reading(Fraction(text), len(plain[1]) if plain[1] else None, whole=plain[1] is None)
+        decimals = plain[1]
+        if decimals is None:
+            return Reading(Fraction(int(text)), whole=True)
+        return Reading(Fraction(int(text.replace(".", "")), 10 ** len(decimals)), len(decimals))
+    common = _COMMON.fullmatch(text)
+    if common and common[3] not in _NO_UNIT:
+        digits, decimals = common[1].replace(",", ""), common[2]
+        if decimals is None:
+            return Reading(Fraction(int(digits)), whole=True)
+        return Reading(Fraction(int(digits + decimals), 10 ** len(decimals)), len(decimals))
     if len(text) > _LONGEST:
         return None
     prepared = _prepare(text)
@@ -149,13 +141,13 @@ class _Scan:
     def reading(self, words_before: bool) -> Reading | None:
         if not self.texts or not _HEDGES.isdisjoint(self.words):
             return None
-        has_digits = "num" in self.kinds
+        has_digits = any(kind == "num" and not self._is_exponent_of_unit(at) for at, kind in enumerate(self.kinds))
         index = 0
         while index < len(self.texts):
             if len(self.found) > _MOST_NUMBERS:
                 return None
             if self.kinds[index] == "num":
-                if index and self._is_exponent_of_unit(index):
+                if self._is_exponent_of_unit(index):
                     index += 1
                     continue
                 end = self._number(index)
@@ -180,7 +172,7 @@ class _Scan:
 
     def _is_exponent_of_unit(self, index: int) -> bool:
         """The 2 in "12 m^2"."""
-        return self.texts[index - 1] == "^" and index >= 2 and self.kinds[index - 2] == "word"
+        return index >= 2 and self.texts[index - 1] == "^" and self.kinds[index - 2] == "word"
 
     def _number(self, index: int) -> int | None:
         """Read the number whose first digits are at `index`; return the index after it, or None if malformed."""

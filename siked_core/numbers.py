@@ -28,7 +28,8 @@ from siked_core.stated_answer import final_answer
 
 __all__ = ["final_answer", "format_number", "read_number", "same_answer"]
 
-_NOISE = Fraction(1, 10**9)
+_NOISE = 10**9
+"""One part in so many is float noise."""
 _LATEX_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s?\{([^{}]*)\}")
 _TIME = re.compile(
     r"(?:at )?(\d{1,2})(?::([0-5]\d)(?::([0-5]\d))?)?\s?(?:([ap])\.?\s?m\.?|o'?clock|h|hours)?\.?",
@@ -109,10 +110,13 @@ def _meets(value: Fraction, whole: bool, target: Reading) -> bool:
         return True
     if whole and target.whole:
         return False
-    slack = abs(gold) * _NOISE if gold else _NOISE
+    # |value - gold| <= |gold| / noise (+ half a unit of the gold's last digit), without fractions: they are slow
+    above, below = (abs(gold.numerator), gold.denominator * _NOISE) if gold else (1, _NOISE)
     if target.decimals and gold.denominator != 1:
-        slack += Fraction(1, 2 * 10**target.decimals)
-    return abs(value - gold) <= slack
+        half = 2 * 10**target.decimals
+        above, below = above * half + below, below * half
+    difference = abs(value.numerator * gold.denominator - gold.numerator * value.denominator)
+    return difference * below <= above * value.denominator * gold.denominator
 
 
 def _plain_text(text: str) -> str:

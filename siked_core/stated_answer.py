@@ -10,7 +10,7 @@ _RUN_ON = re.compile(r"\n\s{0,8}(?:#{1,4} ?|\*\*)?(?:Question|Q|Problem|User|Hum
 _STATED = re.compile(
     r"(?:^|\n)A: |\banswer[\s*_]{0,4}(?:(?:should|must|would|will)\s{1,3}be\b|is\b|was\b|=|:)[\s:*]{0,6}", re.IGNORECASE
 )
-_SENTENCE_END = re.compile(r"\n|[.!?](?:\s|$)|[.!?]\*\*")
+_SENTENCE_END = re.compile(r"\n|(?<!\b[Rr]s)[.!?](?:\s|$)|[.!?]\*\*")
 _BECAUSE = re.compile(r"[,;]?\s(?:because|since|as|which|so|given)\s", re.IGNORECASE)
 _SO = re.compile(r"(?:so|thus|therefore|hence|finally|in total|altogether|overall)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(r"(?:=|\b(?:is|are|was|were|equals|total(?:s|ed)?|makes|earns?|spends?|costs?|has|have)\b)")
@@ -92,4 +92,4 @@ def _clean(answer: str) -> str | None:
         answer = answer.strip("$").strip()
     elif answer.endswith("$") and answer.count("$") == 1 and not answer[:1].isdigit():
         answer = answer[:-1].strip()
-    return answer or None
+    return answer.strip() or None

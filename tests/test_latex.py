@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -214,10 +215,8 @@ def _status(pid: int) -> list[str]:
     ],
 )
 def test_hostile_formulae_harm_nobody(judge: LatexJudge, hostile: str) -> None:
-    try:
+    with contextlib.suppress(IncomparableError):
         assert judge.same(hostile, "\\pi + x") in (False, None)
-    except IncomparableError:
-        pass
     assert not Path("/tmp/siked_was_here").exists()
     assert judge.same("2\\pi", "\\pi\\cdot 2") is True
 

@@ -56,7 +56,7 @@ def grouped(digits: str, separator: str) -> str:
 
 def indian(digits: str) -> str:
     head, tail = digits[:-3], digits[-3:]
-    pairs = []
+    pairs: list[str] = []
     while head:
         head, pair = head[:-2], head[-2:]
         pairs.insert(0, pair)
@@ -111,19 +111,19 @@ def bare(draw: st.DrawFn) -> Written:
         text = f"{whole} and a half" if spoken else f"{sign}{whole}{vulgar}"
         return Written(text, factor * (whole + part))
     if kind in ("scientific", "power"):
-        digits, exponent = draw(st.decimals("0.001", "999", places=3)), draw(st.integers(-9, 12))
+        mantissa, exponent = draw(st.decimals("0.001", "999", places=3)), draw(st.integers(-9, 12))
         mark = draw(st.sampled_from(["e", "E", "e+" if exponent >= 0 else "e"]))
         times = draw(st.sampled_from([" × ", " x ", "*", " * "]))
         braces = draw(st.sampled_from(["{}", "{{{}}}"]))
-        power = f"{digits}{times}10^{braces.format(exponent)}"
-        text = f"{digits}{mark}{exponent}" if kind == "scientific" else power
-        return Written(sign + text, factor * Fraction(Decimal(digits)) * Fraction(10) ** exponent)
+        power = f"{mantissa}{times}10^{braces.format(exponent)}"
+        text = f"{mantissa}{mark}{exponent}" if kind == "scientific" else power
+        return Written(sign + text, factor * Fraction(Decimal(mantissa)) * Fraction(10) ** exponent)
     if kind == "words":
         text = in_words(whole % 10**12, draw(st.booleans()))
-        spoken = draw(st.sampled_from(["", "minus ", "negative "]))
+        minus = draw(st.sampled_from(["", "minus ", "negative "]))
         if draw(st.booleans()):
-            text = text.capitalize() if not spoken else text
-        return Written(spoken + text, Fraction(whole % 10**12) * (-1 if spoken else 1))
+            text = text.capitalize() if not minus else text
+        return Written(minus + text, Fraction(whole % 10**12) * (-1 if minus else 1))
     count = draw(st.decimals("0.1", "999", places=1))
     scale, name = draw(st.sampled_from([*SCALES[:3], (10**12, "trillion")]))
     if kind == "suffix":
@@ -157,7 +157,9 @@ def written(draw: st.DrawFn) -> Written:
     wrap = draw(st.sampled_from(["{}", "{}", "**{}**", " {} ", "{}.", "({})", "\\boxed{{{}}}", "\\({}\\)", "`{}`"]))
     number = replace(number, text=wrap.format(text))
     if "=" not in text and draw(st.integers(0, 4)) == 0:
-        sentence = draw(st.sampled_from(["The total is {}", "So she pays {}", "Janet has {} left", "It costs {} in all"]))
+        sentence = draw(
+            st.sampled_from(["The total is {}", "So she pays {}", "Janet has {} left", "It costs {} in all"])
+        )
         number = replace(number, text=sentence.format(text), sentence=True)
     return number
 
@@ -234,7 +236,7 @@ def test_a_stated_answer_is_found(found: Written, frame: str) -> None:
 @given(golds, golds, st.sampled_from(["{} or {}", "either {} or {}", "between {} and {}", "{}; {}", "{}, or {}"]))
 def test_a_hedged_answer_is_wrong(one: Written, other: Written, hedge: str) -> None:
     plain = f"{one.value.numerator}/{one.value.denominator}"
-    assume("=" not in one.text + other.text)
+    assume(not set("=(") & set(one.text + other.text))  # in brackets it may be an aside: "18 eggs (9 per day)"
     assert not same_answer(hedge.format(one.text, other.text), plain)
     assert not same_answer(hedge.format(other.text, one.text), plain)
 

@@ -35,9 +35,9 @@ def model() -> Any:
 
 def test_every_number_below_a_thousand_is_one_token(tokenizer: Any) -> None:
     for number in range(1000):
-        assert len(tokenizer(str(number)).input_ids) == 1
-        in_text = tokenizer(f"has {number} pens").input_ids
-        assert in_text[1:2] == tokenizer(str(number)).input_ids  # the same token wherever it stands
+        (token,) = tokenizer(str(number)).input_ids
+        for text in (f"Ann has {number} pens", f"x={number}", f"({number} + y)", f"\n{number}"):
+            assert token in tokenizer(text).input_ids  # the same token wherever it stands
     assert [tokenizer.decode(i) for i in tokenizer("1234567").input_ids] == ["123", "456", "7"]
 
 
@@ -138,8 +138,10 @@ def test_training_is_seeded_and_continues_where_it_was_killed(tmp_path: Path, mo
     settings = shape | {"threads": 1, "every": 0}
     small = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
 
-    def run(name: str, tokens: int) -> dict[str, Any]:
-        train(parser().parse_args(["--out", str(tmp_path / name), "--tokens", str(tokens), *small]))
+    def run(name: str, tokens: int, *more: str) -> dict[str, Any]:
+        train(parser().parse_args(["--out", str(tmp_path / name), "--tokens", str(tokens), *small, *more]))
+        if more:
+            return {}
         weights: dict[str, Any] = load_file(tmp_path / name / "model.safetensors")
         return weights
 
@@ -161,6 +163,13 @@ def test_training_is_seeded_and_continues_where_it_was_killed(tmp_path: Path, mo
     monkeypatch.setattr(torch, "save", save)
     # The kill came after the bytes were written but before the file got its name, so one step is done again.
     resumed = run("killed", 640)
+    run("stopped", 640, "--stop", "200")
+    assert not (tmp_path / "stopped").exists()
+    stopped = run("stopped", 640)
+    log = json.loads((tmp_path / "stopped" / "training_log.json").read_text(encoding="utf-8"))
+    assert log["plans"] == [[0, 640]]
+    assert log["tokens"] == 640
     for name, value in whole.items():
         assert torch.equal(value, again[name])
+        assert torch.equal(value, stopped[name])
         assert torch.equal(value, resumed[name])

@@ -64,8 +64,8 @@ class World:
         return found
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module", params=[False, True], ids=["caged", "both-tiers"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("canary")
     for parent in (folder, *folder.parents):
         if parent.stat().st_uid == os.getuid() and parent != Path("/"):
@@ -85,7 +85,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "sbx_bystander"])
     before = os.environ.get("HF_TOKEN")
     os.environ["HF_TOKEN"] = secret
-    pool = ProgramPool(Limits(timeout_s=TIMEOUT_S, memory_mib=128, output_kib=16), workers=2)
+    pool = ProgramPool(Limits(timeout_s=TIMEOUT_S, memory_mib=128, output_kib=16), workers=2, fast=request.param)
     try:
         yield World(folder, secret, port, [unix, tcp, udp], bystander, pool)
     finally:

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     made.add_argument("--work", type=Path, help="folder of checkpoint and log (default: OUT.work)")
     made.add_argument("--tokens", type=int, default=14_000_000, help="tokens to train on, in all")
+    made.add_argument("--stop", type=int, help="stop after so many tokens, with a checkpoint and without a model")
     made.add_argument("--seed", type=int, default=1, help="seed of the weights")
     made.add_argument("--corpus-seed", type=int, default=CORPUS_SEED)
     made.add_argument("--hidden", type=int, default=128)
@@ -138,7 +139,7 @@ def train(options: argparse.Namespace) -> None:
     model = build(options, tokenizer).to(device)
     tuned = optimizers(model, options)
     peaks = [group["lr"] for optimizer in tuned for group in optimizer.param_groups]
-    state: dict[str, Any] = {"tokens": 0, "step": 0, "seconds": 0.0, "document": 0, "rest": []}
+    state: dict[str, Any] = {"tokens": 0, "step": 0, "seconds": 0.0, "document": 0, "rest": [], "plans": []}
     log: list[dict[str, float]] = []
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
@@ -148,6 +149,9 @@ def train(options: argparse.Namespace) -> None:
             optimizer.load_state_dict(values)
         state, log = saved["state"], saved["log"]
         print(f"continuing at {state['tokens']} tokens", flush=True)
+    # The learning rate follows from the tokens that are planned; who changes them on the way leaves a trace.
+    if not state["plans"] or state["plans"][-1][1] != options.tokens:
+        state["plans"].append([state["tokens"], options.tokens])
 
     def save() -> None:
         torch.save(
@@ -165,7 +169,8 @@ def train(options: argparse.Namespace) -> None:
     model.train()
     started, last_save, recent = time.monotonic() - state["seconds"], time.monotonic(), []
     source = packed(tokenizer, options.corpus_seed, options.sequence, state["document"], state["rest"])
-    while state["tokens"] < options.tokens:
+    goal = min(options.tokens, options.stop or options.tokens)
+    while state["tokens"] < goal:
         rows = list(islice(source, options.batch))
         _, state["document"], state["rest"] = rows[-1]
         batch = torch.tensor([ids for ids, _, _ in rows], device=device)  # (B, T + 1)
@@ -191,14 +196,19 @@ def train(options: argparse.Namespace) -> None:
             save()
             last_save = time.monotonic()
     save()
+    if goal < options.tokens:
+        return
     model.eval()
     model.generation_config.do_sample = False
     model.save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)
-    settings = {name: value for name, value in vars(options).items() if name not in ("out", "work", "threads", "every")}
+    settings = {
+        name: value for name, value in vars(options).items() if name not in ("out", "work", "threads", "every", "stop")
+    }
     parameters = sum(p.numel() for p in model.parameters())
     record = {
         "settings": settings,
+        "plans": state["plans"],
         "parameters": parameters,
         "device": device,
         "tokens": state["tokens"],

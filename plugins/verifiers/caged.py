@@ -26,11 +26,12 @@ class CagedOptions(Options):
 class CagedRunner:
     """Runs programs for a verifier. Starts nothing until there is something to run."""
 
-    def __init__(self, options: CagedOptions) -> None:
+    def __init__(self, options: CagedOptions, *, fast: bool = False) -> None:
         self._pool = ProgramPool(
             Limits(options.timeout_s, options.memory_mib, options.output_kib),
             options.workers,
             allow_unsafe=options.allow_unsafe_exec,
+            fast=fast,
         )
 
     def run(self, programs: Sequence[str]) -> list[Outcome]:

@@ -2,8 +2,8 @@
 
 The rule is `siked_core.numbers.same_answer`, documented there as a table. The published SIKeD code compares floats;
 here nothing is rounded but what the gold answer itself rounds. What that cannot read and looks like LaTeX or symbolic
-mathematics (`\\frac{\\sqrt{3}}{2}`, `x^2+1`, intervals, sets) goes to `siked_core.latex`, if the extra `siked[latex]` is
-installed and its process can be caged (Linux); else such answers are compared as text.
+mathematics (`\\frac{\\sqrt{3}}{2}`, `x^2+1`, intervals, sets) goes to `siked_core.latex`, if the extra `siked[latex]`
+is installed and its process can be caged (Linux); else such answers are compared as text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Starts a zygote and talks to it: the near end of the wire that `siked_core.sandbox.zygote` describes."""
+"""Starts a helper process, such as a zygote, and talks to it.
+
+This is the near end of the wire that `siked_core.sandbox.zygote` describes.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +41,26 @@ class ZygoteDiedError(Exception):
     """The zygote has gone, or does not answer any more."""
 
 
-class Zygote:
-    """One running zygote, and the programs that it holds."""
+class Helper:
+    """A process of ours in a fresh interpreter (isolated mode, an empty environment, no outputs), and a wire to it."""
 
-    def __init__(self, limits: Limits, with_sympy: bool) -> None:
+    def __init__(self, bootstrap: str, settings: Mapping[str, Any]) -> None:
+        """Start it and wait for its first message, `hello`.
+
+        Args:
+            bootstrap: its program; the arguments are these settings as JSON, and the descriptor of its socket.
+            settings: what it is told.
+
+        Raises:
+            SandboxError: it does not start.
+        """
         ours, theirs = socket.socketpair()
         here = Path(__file__).parent
         settings = {
-            "timeout_s": limits.timeout_s,
-            "memory_mib": limits.memory_mib,
-            "output_kib": limits.output_kib,
-            "sympy": with_sympy,
+            **settings,
             "packages": [("siked_core", str(here.parent)), ("siked_core.sandbox", str(here))],
-            "paths": _locations("sympy", "mpmath", "gmpy2") if with_sympy else [],
         }
-        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", BOOTSTRAP]
+        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", bootstrap]
         with theirs:
             self._process = subprocess.Popen(
                 [*command, json.dumps(settings), str(theirs.fileno())],
@@ -70,12 +79,51 @@ class Zygote:
             hello = receive(ours)
         finally:
             if hello is None:
+                ours.close()
                 said = self._last_words()
                 raise SandboxError(f"The sandbox could not be started: {said or 'its process ended at once'}.")
         assert self._process.stderr is not None
         self._process.stderr.close()
+        self.hello = hello
+
+    def _last_words(self) -> str:
+        try:
+            _, errors = self._process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            _, errors = self._process.communicate()
+        lines = [line for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        """End it and everything in it."""
+        self.connection.close()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Zygote(Helper):
+    """One running zygote, and the programs that it holds."""
+
+    def __init__(self, limits: Limits, with_sympy: bool) -> None:
+        settings = {
+            "timeout_s": limits.timeout_s,
+            "memory_mib": limits.memory_mib,
+            "output_kib": limits.output_kib,
+            "sympy": with_sympy,
+            "paths": locations("sympy", "mpmath", "gmpy2") if with_sympy else [],
+        }
+        super().__init__(BOOTSTRAP, settings)
         self.layers = tuple(
-            Layer(name, bool(active), str(detail)) for name, (active, detail) in hello["layers"].items()
+            Layer(name, bool(active), str(detail)) for name, (active, detail) in self.hello["layers"].items()
         )
         self.running: dict[int, tuple[int, float]] = {}
         """Request number: the program's index and when it was sent."""
@@ -96,26 +144,8 @@ class Zygote:
             raise ZygoteDiedError
         return message
 
-    def _last_words(self) -> str:
-        try:
-            _, errors = self._process.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            _, errors = self._process.communicate()
-        lines = [line for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
-        return lines[-1] if lines else ""
 
-    def close(self) -> None:
-        """End the zygote and everything in it."""
-        self.connection.close()
-        try:
-            self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _locations(*packages: str) -> list[str]:
+def locations(*packages: str) -> list[str]:
     """The folders that hold these packages, as far as they are installed."""
     found = []
     for name in packages:

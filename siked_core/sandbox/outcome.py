@@ -31,6 +31,8 @@ class Outcome:
     """One line."""
     seconds: float = 0.0
     """Wall-clock time from fork to end."""
+    tier: Literal[1, 2] = 2
+    """Which tier judged it: 1 is the fast interpreter, 2 the caged CPython."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Two zygotes at most, one with SymPy loaded and one without, each started when the first program needs it, in a fresh
 interpreter (`python -I -S`, an empty environment, stdin and outputs at /dev/null): never a fork of this process,
 whose memory, files and threads a program must not inherit. A zygote that dies is replaced, and the programs that it
-held are judged again, one at a time.
+held are judged again, one at a time. Plain programs may be judged before that, by an interpreter that is much faster:
+see `siked_core.sandbox.fast`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from types import TracebackType
 
 from siked_core.errors import SandboxError
 from siked_core.sandbox.client import Zygote, ZygoteDiedError
+from siked_core.sandbox.fast import FastTier
 from siked_core.sandbox.outcome import Layer, Limits, Outcome
 from siked_core.sandbox.report import judge
 
@@ -31,18 +33,27 @@ _SYMPY = re.compile(r"\bsympy\b")
 class ProgramPool:
     """Runs programs in the cage. Usable from any thread (one batch at a time) and not inherited by a fork."""
 
-    def __init__(self, limits: Limits | None = None, workers: int | None = None, *, allow_unsafe: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        workers: int | None = None,
+        *,
+        allow_unsafe: bool = False,
+        fast: bool = False,
+    ) -> None:
         """Nothing is started yet.
 
         Args:
             limits: what each program may use.
             workers: how many run at once; by default one for each available processor.
             allow_unsafe: run programs even where they cannot be caged (no seccomp: macOS, an exotic processor).
+            fast: let an interpreter for plain programs judge what it surely can (tier 1), and cage the rest (tier 2).
         """
         self.limits = limits or Limits()
         self.workers = min(workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0]), 16)
         self.allow_unsafe = allow_unsafe
         self._zygotes: dict[bool, Zygote] = {}
+        self._fast = FastTier(self.limits, self.workers) if fast else None
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._requests = 0
@@ -64,6 +75,14 @@ class ProgramPool:
         with self._lock:
             return self._zygote(False).layers
 
+    def fast_layers(self) -> tuple[Layer, ...] | str:
+        """What the fast tier's processes have given up, or why there is no fast tier."""
+        with self._lock:
+            self._disown()
+            if self._fast is None:
+                return "it is switched off"
+            return self._fast.layers() or self._fast.missing
+
     def run(self, programs: Sequence[str]) -> list[Outcome]:
         """Run each program and say what became of it, in order.
 
@@ -78,16 +97,23 @@ class ProgramPool:
                 raise
 
     def close(self) -> None:
-        """End the zygotes. The pool can be used again: they are then started anew."""
+        """End the zygotes and interpreters. The pool can be used again: they are then started anew."""
         with self._lock:
+            self._disown()
             zygotes, self._zygotes = list(self._zygotes.values()), {}
-            if os.getpid() == self._owner:
-                for zygote in zygotes:
-                    zygote.close()
+            for zygote in zygotes:
+                zygote.close()
+            if self._fast is not None:
+                self._fast.close()
+
+    def _disown(self) -> None:
+        if os.getpid() != self._owner:  # a fork of the owner: its processes are not ours to use or to end
+            self._zygotes, self._owner = {}, os.getpid()
+            if self._fast is not None:
+                self._fast.forget()
 
     def _zygote(self, with_sympy: bool) -> Zygote:
-        if os.getpid() != self._owner:  # a fork of the owner: its zygotes are not ours to use or to end
-            self._zygotes, self._owner = {}, os.getpid()
+        self._disown()
         zygote = self._zygotes.get(with_sympy)
         if zygote is None:
             zygote = Zygote(self.limits, with_sympy)
@@ -126,6 +152,12 @@ class _Batch:
                 self._waiting[_SYMPY.search(code) is not None].append(index)
 
     def run(self) -> list[Outcome]:
+        plain = self._waiting[False]
+        if self._pool._fast is not None and plain:
+            self._pool._zygote(False)  # a machine that cannot cage programs refuses at once, not at the first odd one
+            for index, outcome in self._pool._fast.run([(index, self._programs[index]) for index in plain]).items():
+                self._outcomes[index] = outcome
+            self._waiting[False] = deque(index for index in plain if self._outcomes[index] is None)
         while any(self._waiting.values()) or self._running():
             for with_sympy, waiting in self._waiting.items():
                 self._fill(with_sympy, waiting)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any
+from typing import Any, Literal
 
 from siked_core.numbers import read_number
 from siked_core.sandbox.outcome import Limits, Outcome, OutcomeStatus
 
 
-def judge(message: dict[str, Any], limits: Limits) -> Outcome:
-    """Turn a zygote's message, of which the report is the program's word, into an outcome."""
+def judge(message: dict[str, Any], limits: Limits, tier: Literal[1, 2] = 2) -> Outcome:
+    """Turn a helper's message, of which the report is the program's word, into an outcome."""
     seconds = float(message["seconds"])
 
     def outcome(status: OutcomeStatus, *, answer: str = "", why: str = "") -> Outcome:
-        return Outcome(status, answer, why, seconds)
+        return Outcome(status, answer, why, seconds, tier)
 
     report = read_report(message["report"])
     if report is not None:

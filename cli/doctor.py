@@ -1,0 +1,222 @@
+"""`siked doctor`: what this machine has, what protects it from model-written programs, and whether that works."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
+from siked_cli.output import Output
+from siked_cli.switches import open_registry
+
+if TYPE_CHECKING:
+    from siked_core.sandbox import Layer, ProgramPool
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "sympy", "pydantic-monty")
+UNCAGED = 3
+"""Exit code where programs cannot be caged, or something got out."""
+DEVICE_S = 120
+_DEVICE = """\
+import torch
+if torch.cuda.is_available():
+    print("cuda:", ", ".join(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())))
+elif torch.backends.mps.is_available():
+    print("mps: Apple GPU")
+else:
+    print("cpu:", torch.get_num_threads(), "threads")
+"""
+_SELF_TEST_S = 2.0
+_PROBES = {
+    "a program": ("answer = 6 * 7", ("answered",), "42"),
+    "a program with SymPy": ("import sympy\nanswer = sympy.solve(sympy.Symbol('x') * 2 - 84)", ("answered",), "42"),
+    "reading a file": ("answer = len(open('/etc/passwd').read())", ("refused",), ""),
+    "writing a file": ("open('/tmp/siked-doctor', 'w').write('7')\nanswer = 7", ("refused",), ""),
+    "a socket": ("import _socket\n_socket.socket()\nanswer = 7", ("refused",), ""),
+    "a process": ("import os\nos.fork()\nanswer = 7", ("refused",), ""),
+    "an endless loop": ("while True: pass", ("timeout",), ""),
+    "all the memory": ("x = bytearray(2**40)\nanswer = 7", ("crashed",), ""),
+}
+"""What is tried: the program, how it must end, and its answer."""
+
+
+@dataclass
+class Probe:
+    """One part of the self-test."""
+
+    name: str
+    passed: bool
+    found: str
+    """How the program ended."""
+
+
+def command(
+    runs: Runs = DEFAULT_RUNS,
+    device: Annotated[
+        bool, typer.Option("--device/--no-device", help="Ask PyTorch for its device, which takes seconds.")
+    ] = True,
+    no_plugin: NoPlugin = None,
+    json: Json = False,
+) -> None:
+    """Check this machine: versions, device, the cage around model-written programs and a self-test of it, plugins.
+
+    Exits with 0 if programs can be caged and the self-test passes, else with 3.
+    """
+    from siked_core.sandbox import Limits, ProgramPool
+
+    registry = open_registry(no_plugin)
+    with ProgramPool(Limits(timeout_s=_SELF_TEST_S), workers=1, fast=True) as pool:
+        layers, refusal = _layers(pool)
+        fast = pool.fast_layers()
+        probes = [] if refusal else _self_test(pool)
+    safe = not refusal and all(probe.passed for probe in probes)
+    content: dict[str, Any] = {
+        "safe": safe,
+        "versions": _versions(),
+        "device": _device() if device else "not asked",
+        "disk": _disk(runs),
+        "cage": {"available": not refusal, "why_not": refusal, "layers": [asdict(layer) for layer in layers]},
+        "fast_tier": {
+            "available": not isinstance(fast, str),
+            "why_not": fast if isinstance(fast, str) else "",
+            "layers": [] if isinstance(fast, str) else [asdict(layer) for layer in fast],
+        },
+        "self_test": [asdict(probe) for probe in probes],
+        "plugins": {
+            "active": sum(entry.status == "active" for entry in registry.entries),
+            "failed": [
+                {"name": entry.name, "from": entry.distribution, "why": entry.why}
+                for entry in registry.entries
+                if entry.status == "failed"
+            ],
+        },
+    }
+    output = Output(json=json)
+    output.document(content)
+    if not json:
+        _show(output, content)
+    if not safe:
+        raise typer.Exit(UNCAGED)
+
+
+def _layers(pool: ProgramPool) -> tuple[tuple[Layer, ...], str]:
+    """The cage's layers, or why there is no cage."""
+    from siked_core.errors import SandboxError
+
+    try:
+        return pool.layers(), ""
+    except SandboxError as error:
+        return (), str(error)
+
+
+def _self_test(pool: ProgramPool) -> list[Probe]:
+    probes = []
+    for (name, (_, statuses, answer)), outcome in zip(
+        _PROBES.items(), pool.run([code for code, _, _ in _PROBES.values()]), strict=True
+    ):
+        passed = outcome.status in statuses and outcome.answer == answer
+        told = f"{outcome.status} {outcome.answer or outcome.why}".strip()
+        probes.append(Probe(name, passed, told))
+    return probes
+
+
+def _versions() -> dict[str, str]:
+    from siked_core import __version__
+
+    found = {"siked": __version__, "python": platform.python_version(), "system": platform.platform(terse=True)}
+    for name in PACKAGES:
+        found[name] = "not installed"
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _device() -> str:
+    """What PyTorch would use. It is asked in a process of its own: a broken driver must not end this one."""
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _DEVICE], capture_output=True, text=True, timeout=DEVICE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"unknown: PyTorch did not answer within {DEVICE_S} s"
+    if asked.returncode != 0:
+        lines = asked.stderr.strip().splitlines()
+        return f"unknown: {lines[-1] if lines else f'PyTorch ended with code {asked.returncode}'}"
+    return asked.stdout.strip()
+
+
+def _disk(runs: Path) -> dict[str, Any]:
+    place = runs.absolute()
+    while not place.exists():
+        place = place.parent
+    return {
+        "path": str(place),
+        "free_gib": round(shutil.disk_usage(place).free / 2**30, 1),
+        "writable": os.access(place, os.W_OK),
+    }
+
+
+def _show(output: Output, content: dict[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    def mark(fine: bool, bad: str = "red") -> Text:
+        return Text("yes", style="green") if fine else Text("no", style=bad)
+
+    def table(*rows: tuple[str | Text, ...]) -> Table:
+        grid = Table(box=None, pad_edge=False, show_header=False)
+        for row in rows:
+            grid.add_row(*row)
+        return grid
+
+    def heading(text: str) -> Text:
+        return Text(f"\n{text}", style="bold")
+
+    disk = content["disk"]
+    writable = "" if disk["writable"] else ", not writable"
+    output.show(
+        Text("This machine", style="bold"),
+        table(
+            *((name, version) for name, version in content["versions"].items()),
+            ("device", content["device"]),
+            ("disk", f"{disk['free_gib']} GiB free at {disk['path']}{writable}"),
+        ),
+        heading("The cage around model-written programs"),
+        table(
+            *((layer["name"], mark(layer["active"], "yellow"), layer["detail"]) for layer in content["cage"]["layers"])
+        )
+        if content["cage"]["available"]
+        else Text(content["cage"]["why_not"], style="red"),
+        heading("The fast tier in front of it"),
+        table(
+            *(
+                (layer["name"], mark(layer["active"], "yellow"), layer["detail"])
+                for layer in content["fast_tier"]["layers"]
+            )
+        )
+        if content["fast_tier"]["available"]
+        else Text(
+            f"There is none, so every program goes to the cage, which is slower: {content['fast_tier']['why_not']}"
+        ),
+    )
+    if content["self_test"]:
+        rows = [(probe["name"], mark(probe["passed"]), probe["found"]) for probe in content["self_test"]]
+        output.show(heading("Self-test: did it end as it must?"), table(*rows))
+    plugins = content["plugins"]
+    output.show(heading("Plugins"), f"{plugins['active']} active, {len(plugins['failed'])} failed")
+    if plugins["failed"]:
+        output.show(table(*((one["name"], one["from"], one["why"]) for one in plugins["failed"])))
+    output.show(
+        Text("\nPrograms can be run safely here.", style="green")
+        if content["safe"]
+        else Text("\nPrograms cannot be run safely here: see above.", style="red")
+    )
