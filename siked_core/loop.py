@@ -89,7 +89,7 @@ def _round(run: Run, number: int) -> RoundReport:
     validation = evaluate(run, student, run.recipe.dataset.name, "validation")
     stages = run.manifest["stages"]
     mine = ("teach", "verify teacher") if number == 0 else (f"rollout {student}", f"verify {student}")
-    names = (*mine, f"train {student}", f"evaluate {student} {run.recipe.dataset.name} validation")
+    names = (*mine, f"train {student}", f"evaluate {student} on {run.recipe.dataset.name} validation")
     return RoundReport(
         round=number,
         student=student,

@@ -16,6 +16,7 @@ runs/pocket-001/
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import time
@@ -311,12 +312,22 @@ def _fresh(runs: Path, stem: str) -> Path:
 
 
 def _reuse(old: Path, new: Path) -> None:
-    """Copy what is found by key: pools, verdicts, students, evaluations. What no longer fits is simply not found."""
+    """Take over what is found by key: pools, verdicts, students. What no longer fits is simply not found.
+
+    Files are linked where the file system can (they are replaced whole, never written into), else copied.
+    """
     import shutil
+
+    def take(source: str, destination: str) -> str:
+        try:
+            os.link(source, destination)
+        except OSError:
+            return str(shutil.copy2(source, destination))
+        return destination
 
     for part in ("pools", "verdicts", "students"):
         if (old / part).exists():
-            shutil.copytree(old / part, new / part, ignore=shutil.ignore_patterns(".*", "checkpoints"))
+            shutil.copytree(old / part, new / part, ignore=shutil.ignore_patterns(".*"), copy_function=take)
 
 
 def _versions() -> dict[str, str]:

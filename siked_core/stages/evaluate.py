@@ -12,7 +12,7 @@ from siked_core.pool import write_text
 from siked_core.records import Problem, Sampling, Status, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import Score, Scorecard, StrategyScore
-from siked_core.stages.generate import EVALUATIONS, fill, keys_of, remember, student_wants
+from siked_core.stages.generate import EVALUATIONS, draw, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.rollout import open_student
 from siked_core.stages.verify import verdicts_of, verify
@@ -38,26 +38,16 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
     sampling = Sampling(max_tokens=recipe.max_tokens)
     wanted = student_wants(run.format, [run.strategies[name] if name else None for name in order], known, 1)
     generator = open_student(run, student)
-    try:
-        with run.timed(f"evaluate {student} {dataset} {split}") as notes:
-            with run.reporter.stage(f"evaluate {student} on {dataset} {split}", len(wanted), "samples") as progress:
-                keys = keys_of(wanted, generator, sampling, run.recipe.seed)
-                drawn = fill(
-                    run.pool(pool),
-                    wanted,
-                    keys,
-                    generator=generator,
-                    sampling=sampling,
-                    source="student",
-                    round=_round_of(student),
-                    format=run.format,
-                    progress=progress,
-                )
-                remember(run, pool, keys)
-                progress.finish(f"{drawn:,} samples")
-            notes["worked"] = drawn > 0
-    finally:
-        generator.close()
+    draw(
+        run,
+        pool,
+        wanted,
+        stage=f"evaluate {student} on {dataset} {split}",
+        generator=generator,
+        sampling=sampling,
+        source="student",
+        round=_round_of(student),
+    )
     summary = verify(run, pool, dataset, split)
     if summary.set_aside:
         raise RunError(f"{summary.set_aside:,} samples of {pool} could not be judged, so {student} cannot be scored.")

@@ -14,8 +14,8 @@ from siked_core.contracts import Generator, Request, Strategy
 from siked_core.errors import RunError
 from siked_core.format import StudentFormat
 from siked_core.keys import sample_key, seed_of
-from siked_core.pool import Pool, write_parquet
-from siked_core.records import Completion, Problem, Prompt, Sampling
+from siked_core.pool import write_parquet
+from siked_core.records import Completion, Problem, Prompt, Sampling, Source
 from siked_core.reporting import Progress
 from siked_core.run import Run
 
@@ -59,63 +59,71 @@ def student_wants(
     ]
 
 
-def keys_of(wanted: Sequence[Wanted], generator: Generator, sampling: Sampling, seed: int) -> list[str]:
-    return [
-        sample_key(
-            item.problem,
-            item.strategy.name if item.strategy else None,
-            item.prompt,
-            item.draw,
-            sampling,
-            generator,
-            seed,
-        )
-        for item in wanted
-    ]
-
-
-def fill(
-    pool: Pool,
+def draw(
+    run: Run,
+    pool: str,
     wanted: Sequence[Wanted],
-    keys: Sequence[str],
     *,
+    stage: str,
     generator: Generator,
     sampling: Sampling,
-    source: str,
+    source: Source,
     round: int,
-    format: StudentFormat,
-    progress: Progress,
-) -> int:
-    """Draw the samples that the pool lacks, a shard for each chunk. Returns how many were drawn."""
-    present = pool.keys()
-    drawn = 0
-    for start in range(0, len(wanted), generator.chunk_size):
-        chunk = range(start, min(start + generator.chunk_size, len(wanted)))
-        missing = [i for i in chunk if keys[i] not in present]
-        progress.advance(len(chunk) - len(missing))
-        if not missing:
-            continue
-        requests = [
-            Request(wanted[i].problem, wanted[i].strategy, wanted[i].prompt, wanted[i].draw, seed_of(keys[i]))
-            for i in missing
-        ]
-        completions: dict[int, Completion] = {}
-        for place, completion in generator.generate(requests, sampling):
-            completions[place] = completion
-            progress.advance()
-        lacking = len(missing) - len(completions)
-        if lacking:
-            raise RuntimeError(
-                f"The generator '{generator.name}' left {lacking} of {len(missing)} requests unanswered."
-            )
-        pool.append(
-            [
-                _row(keys[i], wanted[i], completions[place], sampling, source, round, format)
-                for place, i in enumerate(missing)
-            ]
-        )
-        drawn += len(missing)
-    return drawn
+) -> None:
+    """Draw the samples that a pool lacks, a shard for each chunk, and close the generator.
+
+    Args:
+        stage: what the run's manifest and whoever watches know it by.
+        round: written into the rows.
+    """
+    import polars as pl
+
+    try:
+        with run.timed(stage) as notes, run.reporter.stage(stage, len(wanted), "samples") as progress:
+            keys = [_key(item, sampling, generator, run.recipe.seed) for item in wanted]
+            present = run.pool(pool).keys()
+            drawn = 0
+            for start in range(0, len(wanted), generator.chunk_size):
+                chunk = range(start, min(start + generator.chunk_size, len(wanted)))
+                missing = [i for i in chunk if keys[i] not in present]
+                progress.advance(len(chunk) - len(missing))
+                completions = _complete(
+                    generator, [wanted[i] for i in missing], [keys[i] for i in missing], sampling, progress
+                )
+                rows = [
+                    _row(keys[i], wanted[i], completion, sampling, source, round, run.format)
+                    for i, completion in zip(missing, completions, strict=True)
+                ]
+                run.pool(pool).append(rows)
+                drawn += len(missing)
+            write_parquet(pl.DataFrame({"key": keys}, schema={"key": pl.String}), run.wanted(pool))
+            notes["worked"] = drawn > 0
+            there = f", {len(wanted) - drawn:,} were there" if drawn < len(wanted) else ""
+            progress.finish(f"{drawn:,} samples{there}")
+    finally:
+        generator.close()
+
+
+def _complete(
+    generator: Generator, wanted: Sequence[Wanted], keys: Sequence[str], sampling: Sampling, progress: Progress
+) -> list[Completion]:
+    requests = [
+        Request(item.problem, item.strategy, item.prompt, item.draw, seed_of(key))
+        for item, key in zip(wanted, keys, strict=True)
+    ]
+    completions: dict[int, Completion] = {}
+    for place, completion in generator.generate(requests, sampling) if requests else ():
+        completions[place] = completion
+        progress.advance()
+    lacking = len(requests) - len(completions)
+    if lacking:
+        raise RuntimeError(f"The generator '{generator.name}' left {lacking} of {len(requests)} requests unanswered.")
+    return [completions[place] for place in range(len(requests))]
+
+
+def _key(item: Wanted, sampling: Sampling, generator: Generator, seed: int) -> str:
+    requested = item.strategy.name if item.strategy else None
+    return sample_key(item.problem, requested, item.prompt, item.draw, sampling, generator, seed)
 
 
 def _row(
@@ -123,7 +131,7 @@ def _row(
     item: Wanted,
     completion: Completion,
     sampling: Sampling,
-    source: str,
+    source: Source,
     round: int,
     format: StudentFormat,
 ) -> dict[str, Any]:
@@ -143,13 +151,6 @@ def _row(
         "completion_tokens": completion.completion_tokens,
         "logprob": completion.logprob,
     }
-
-
-def remember(run: Run, name: str, keys: Sequence[str]) -> None:
-    """Write down which samples of a pool the present recipe asks for."""
-    import polars as pl
-
-    write_parquet(pl.DataFrame({"key": list(keys)}, schema={"key": pl.String}), run.wanted(name))
 
 
 def samples_of(run: Run, name: str) -> pl.DataFrame:

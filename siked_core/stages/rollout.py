@@ -11,7 +11,7 @@ from siked_core.errors import RunError
 from siked_core.records import Sampling
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
-from siked_core.stages.generate import fill, keys_of, remember, student_wants
+from siked_core.stages.generate import draw, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.verify import verify
 
@@ -29,26 +29,16 @@ def rollout(run: Run, round: int) -> PoolSummary:
     strategies = [*asked, *(run.strategies.values() if recipe.mode != "free" else ())]
     wanted = student_wants(run.format, strategies, problems(run, "train"), recipe.samples)
     generator = open_student(run, f"round-{round - 1}")
-    try:
-        with run.timed(f"rollout {name}") as notes:
-            with run.reporter.stage(f"rollout {name}", len(wanted), "samples") as progress:
-                keys = keys_of(wanted, generator, sampling, run.recipe.seed)
-                drawn = fill(
-                    run.pool(name),
-                    wanted,
-                    keys,
-                    generator=generator,
-                    sampling=sampling,
-                    source="student",
-                    round=round,
-                    format=run.format,
-                    progress=progress,
-                )
-                remember(run, name, keys)
-                progress.finish(f"{drawn:,} samples by round-{round - 1}, {len(wanted) - drawn:,} were there")
-            notes["worked"] = drawn > 0
-    finally:
-        generator.close()
+    draw(
+        run,
+        name,
+        wanted,
+        stage=f"rollout {name}",
+        generator=generator,
+        sampling=sampling,
+        source="student",
+        round=round,
+    )
     return verify(run, name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from siked_core.records import Sampling
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
-from siked_core.stages.generate import Wanted, fill, keys_of, remember
+from siked_core.stages.generate import Wanted, draw
 from siked_core.stages.prepare import problems
 from siked_core.stages.verify import verify
 
@@ -17,31 +17,13 @@ def teach(run: Run) -> PoolSummary:
     recipe = run.recipe.teacher
     train = problems(run, "train")
     wanted = [
-        Wanted(problem, strategy, prompt, draw)
+        Wanted(problem, strategy, prompt, number)
         for strategy in run.strategies.values()
         for problem in train
         for prompt in [strategy.teacher_prompt(problem)]
-        for draw in range(recipe.samples)
+        for number in range(recipe.samples)
     ]
     sampling = Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens)
     generator = run.registry.create("generator", recipe.generator.name, recipe.generator.options)
-    try:
-        with run.timed("teach") as notes, run.reporter.stage("teach", len(wanted), "samples") as progress:
-            keys = keys_of(wanted, generator, sampling, run.recipe.seed)
-            drawn = fill(
-                run.pool(POOL),
-                wanted,
-                keys,
-                generator=generator,
-                sampling=sampling,
-                source="teacher",
-                round=0,
-                format=run.format,
-                progress=progress,
-            )
-            remember(run, POOL, keys)
-            notes["worked"] = drawn > 0
-            progress.finish(f"{drawn:,} samples by {generator.name}, {len(wanted) - drawn:,} were there")
-    finally:
-        generator.close()
+    draw(run, POOL, wanted, stage="teach", generator=generator, sampling=sampling, source="teacher", round=0)
     return verify(run, POOL)
