@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from siked_core.records import Message, Prompt
 
 PLAIN_TEMPLATE = (
+    "{%- if bos_token is defined and bos_token -%}{{ bos_token }}{%- endif -%}"
     "{%- for message in messages -%}"
     "{%- if message['role'] == 'assistant' -%}{{ message['content'] + eos_token }}"
     "{%- elif message['role'] == 'user' -%}{{ 'Question: ' + message['content'] + '\\nAnswer: ' }}"

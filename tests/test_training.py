@@ -176,6 +176,14 @@ def test_resumes_from_its_checkpoint(tiny: Path, tmp_path: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_a_plain_prompt_begins_with_the_models_bos_token(tiny: Path) -> None:
+    tokenizer = tokenizer_of(tiny)
+    tokenizer.chat_template = PLAIN_TEMPLATE
+    assert tokenizer.decode(encode(tokenizer, FORMAT.prompt("2+2?"))) == "Question: 2+2?\nAnswer: "
+    tokenizer.bos_token = "<|system|>"
+    assert tokenizer.decode(encode(tokenizer, FORMAT.prompt("2+2?"))) == "<|system|>Question: 2+2?\nAnswer: "
+
+
 def test_prompt_with_a_system_turn(tiny: Path) -> None:
     tokenizer = tokenizer_of(tiny)
     rendered = tokenizer.decode(encode(tokenizer, Prompt((Message("system", "Be brief."), Message("user", "2+2?")))))
