@@ -12,7 +12,7 @@ from typing import Any
 
 from siked_core.contracts import Kind, Plugin, Strategy
 from siked_core.errors import ModelError, RecipeError
-from siked_core.recipe import PluginChoice, Recipe, read_text_option
+from siked_core.recipe import POCKET, PluginChoice, Recipe, read_text_option
 from siked_core.registry import Registry
 from siked_core.student import resolve_model
 
@@ -43,6 +43,11 @@ def check(recipe: Recipe, registry: Registry) -> None:
         if choice.name not in recipe.verifiers:
             registry.create("verifier", strategy.verifier)
     _check_student(recipe, registry)
+    if recipe.teacher.generator.name == POCKET != recipe.dataset.name:
+        raise RecipeError(
+            f"The teacher 'pocket' knows the pocket world only, not '{recipe.dataset.name}'. Name one with --teacher "
+            "(teacher.generator): a model through transformers, annotations (the data's own solutions), or replay."
+        )
 
 
 def _choices(recipe: Recipe) -> Iterator[tuple[str, Kind, PluginChoice]]:

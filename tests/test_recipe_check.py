@@ -25,14 +25,15 @@ def test_the_presets_of_the_embedded_world_pass(registry: Registry, preset: str)
 
 @pytest.mark.parametrize("preset", [name for name in preset_names() if name.startswith("paper")])
 def test_the_other_presets_pass_with_a_student_that_is_there(registry: Registry, preset: str) -> None:
-    check(resolve(preset=preset, changes={"student.model": "pocket"}), registry)
+    changes = {"student.model": "pocket", "teacher.generator": "annotations"}
+    check(resolve(preset=preset, changes=changes), registry)
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
         ({"strategies": ["cot", "tree"]}, PluginError, "Unknown strategy 'tree'"),
-        ({"verifiers": {"cot": "judge"}}, PluginError, "Unknown verifier 'judge'"),
+        ({"verifiers": {"cot": "jury"}}, PluginError, "Unknown verifier 'jury'"),
         ({"evaluate": ["svamp", "gsm9k"]}, PluginError, "Unknown dataset 'gsm9k'"),
         ({"teacher.generator": "llama"}, PluginError, "Unknown generator 'llama'"),
         ({"student.generator": "llama"}, PluginError, "Unknown generator 'llama'"),
@@ -85,10 +86,16 @@ def test_a_model_of_the_hub_that_is_in_the_cache_needs_no_network(
         return str(tmp_path / "config.json")
 
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", cached)
-    check(resolve(preset="paper", changes={"student.model": "someone/model"}), registry)
+    changes = {"student.model": "someone/model", "teacher.generator": "annotations"}
+    check(resolve(preset="paper", changes=changes), registry)
 
 
 def test_checking_makes_no_directory(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     check(resolve(), registry)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_pocket_teacher_is_kept_to_its_world() -> None:
+    with pytest.raises(RecipeError, match=r"knows the pocket world only, not 'gsm8k'.*--teacher"):
+        check(resolve(changes={"dataset": "gsm8k"}), Registry.discover())
