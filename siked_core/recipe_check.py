@@ -14,6 +14,7 @@ from siked_core.contracts import Kind, Plugin, Strategy
 from siked_core.errors import ModelError, RecipeError
 from siked_core.recipe import POCKET, PluginChoice, Recipe, read_text_option
 from siked_core.registry import Registry
+from siked_core.stages.prepare import make_dataset
 from siked_core.student import resolve_model
 
 HUB_TIMEOUT_S = 10
@@ -32,10 +33,7 @@ def check(recipe: Recipe, registry: Registry) -> None:
     for key, kind, choice in _choices(recipe):
         _check_files(registry.create(kind, choice.name, choice.options), f"{key}.options")
     for key, choice in (("dataset", recipe.dataset), *((f"evaluate.{one.name}", one) for one in recipe.evaluate)):
-        options = dict(choice.options)
-        if recipe.data.path is not None and "path" in registry.get("dataset", choice.name).options_type.model_fields:
-            options.setdefault("path", str(recipe.data.path))
-        _check_files(registry.create("dataset", choice.name, options), f"{key}.options")
+        _check_files(make_dataset(recipe, registry, choice), f"{key}.options")
     for choice in recipe.strategies:
         strategy: Strategy = registry.create("strategy", choice.name, choice.options)
         if strategy.options.bank is not None:

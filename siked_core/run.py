@@ -22,7 +22,8 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,6 @@ class Run:
     keep_going: bool = False
     """Set aside, and count, what a verifier fails on, instead of stopping."""
     _lock: filelock.BaseFileLock | None = None
-    _strategies: dict[str, Strategy] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -63,13 +63,13 @@ class Run:
 
     # What the recipe names, made once.
 
-    @property
+    @cached_property
     def strategies(self) -> dict[str, Strategy]:
         """The run's strategies by name, in the recipe's order."""
-        if not self._strategies:
-            for choice in self.recipe.strategies:
-                self._strategies[choice.name] = self.registry.create("strategy", choice.name, choice.options)
-        return self._strategies
+        return {
+            choice.name: self.registry.create("strategy", choice.name, choice.options)
+            for choice in self.recipe.strategies
+        }
 
     def verifier_of(self, strategy: str) -> tuple[str, dict[str, Any]]:
         """Name and options of the verifier that judges a strategy."""
@@ -104,8 +104,9 @@ class Run:
             for verifier in made.values():
                 verifier.close()
 
-    @property
+    @cached_property
     def format(self) -> StudentFormat:
+        """How its students are spoken to. Read once: the instruction may be a file, and every row asks."""
         instruction = read_text_option(self.recipe.student.instruction, "student's instruction")
         return StudentFormat.build(self.recipe.strategy_names, self.recipe.student.tag, instruction)
 

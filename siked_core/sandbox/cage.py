@@ -73,14 +73,7 @@ class Cage:
             resource.RLIMIT_NPROC: 0,
             resource.RLIMIT_CORE: 0,
         }
-        for kind, wanted in limits.items():
-            hard = resource.getrlimit(kind)[1]
-            value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            try:
-                resource.setrlimit(kind, (value, value))
-            except (OSError, ValueError):
-                if sys.platform == "linux":
-                    raise  # elsewhere (macOS) some limits cannot be set, and the user has accepted that
+        lower_limits(limits)
         if sys.platform == "linux":
             self._die_with_parent()
         if self._program_filter is not None:
@@ -200,6 +193,22 @@ class Cage:
         if getattr(self._libc, function)(*converted) != 0:
             number = ctypes.get_errno() or errno.EINVAL
             raise OSError(number, os.strerror(number))
+
+
+def lower_limits(limits: dict[int, int]) -> None:
+    """Set limits of this process, never above what it has already.
+
+    Raises:
+        OSError, ValueError: the kernel refuses one, on Linux.
+    """
+    for kind, wanted in limits.items():
+        hard = resource.getrlimit(kind)[1]
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(kind, (value, value))
+        except (OSError, ValueError):
+            if sys.platform == "linux":
+                raise  # elsewhere (macOS) some limits cannot be set, and the user has accepted that
 
 
 def _write(path: str, text: str) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from siked_core.sandbox import judged
+from siked_core.sandbox.cage import lower_limits
 from siked_core.sandbox.screen import Plain, look_at
 from siked_core.sandbox.zygote import receive, send
 
@@ -166,14 +167,7 @@ def _restrict(memory_mib: int) -> dict[str, tuple[bool, str]]:
     """What this process and the interpreter's worker give up. The cage does more, but loads no program file."""
     room = memory_mib * 2**20 + _WORKER_BYTES
     limits = {resource.RLIMIT_AS: room, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_NOFILE: 64, resource.RLIMIT_CORE: 0}
-    for kind, wanted in limits.items():
-        hard = resource.getrlimit(kind)[1]
-        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        try:
-            resource.setrlimit(kind, (value, value))
-        except (OSError, ValueError):
-            if sys.platform == "linux":
-                raise  # elsewhere (macOS) some limits cannot be set
+    lower_limits(limits)
     layers = {"rlimits": (True, "memory, file size, open files")}
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)

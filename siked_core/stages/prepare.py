@@ -17,8 +17,9 @@ from siked_core.contracts import Dataset
 from siked_core.errors import DataError, RecipeError, unknown
 from siked_core.keys import digest
 from siked_core.pool import write_parquet
-from siked_core.recipe import PluginChoice
+from siked_core.recipe import PluginChoice, Recipe
 from siked_core.records import Excluded, Loaded, Problem
+from siked_core.registry import Registry
 from siked_core.run import Run
 
 HELD_OUT_SHARE = 0.2
@@ -68,7 +69,7 @@ def _choice(run: Run, dataset: str | None) -> PluginChoice:
 
 def _load(run: Run, choice: PluginChoice, split: str) -> dict[str, Loaded]:
     """The split that is asked for; with it, the one that comes out of the same reading."""
-    dataset = make_dataset(run, choice)
+    dataset = make_dataset(run.recipe, run.registry, choice)
     data, available = run.recipe.data, dataset.splits()
     limits = {"train": data.limit, "validation": data.validation_limit, "test": data.test_limit}
     if split in available:
@@ -108,13 +109,13 @@ def _subset(problems: tuple[Problem, ...], count: int) -> tuple[Problem, ...]:
     return tuple(problem for problem in problems if problem.id in chosen)
 
 
-def make_dataset(run: Run, choice: PluginChoice) -> Dataset:
-    """The data set plugin, given the run's `data.path` where it takes a `path` and has none of its own."""
+def make_dataset(recipe: Recipe, registry: Registry, choice: PluginChoice) -> Dataset:
+    """The data set plugin, given the recipe's `data.path` where it takes a `path` and has none of its own."""
     options = dict(choice.options)
-    plugin = run.registry.get("dataset", choice.name)
-    if run.recipe.data.path is not None and "path" in plugin.options_type.model_fields:
-        options.setdefault("path", str(run.recipe.data.path))
-    made: Dataset = run.registry.create("dataset", choice.name, options)
+    plugin = registry.get("dataset", choice.name)
+    if recipe.data.path is not None and "path" in plugin.options_type.model_fields:
+        options.setdefault("path", str(recipe.data.path))
+    made: Dataset = registry.create("dataset", choice.name, options)
     return made
 
 
