@@ -10,13 +10,19 @@ start of that parent is not counted. The plain ways run as many at once as our p
 repeat runs all of them, one after the other, and the ratios are taken within a repeat. The plain ways get fewer
 programs of the same mixture (`--baseline-programs`), since they take longer. Their answers are compared with ours.
 
-`--endurance N` instead runs N programs, 1 % of them hostile (too much memory, output or recursion, an early end),
-through the pool with both tiers, and samples memory, open files, descendants and zombies.
+`--endurance N` instead runs N programs, 1 % of them hostile (too much memory, output or recursion, an early end, files,
+processes), through the pool with both tiers. It samples memory, open files, descendants and zombies, and what is new in
+/tmp and /dev/shm, and ends with exit code 1 if any of them grows, or is left behind when the pool is closed:
+
+    nice -n 19 python benchmarks/program_verification.py --endurance 1000000 --json endurance.json
+
+Other processes use /tmp too: `--ignore 'pytest-*'` leaves names out, and what is left behind is named.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -35,6 +41,7 @@ from typing import Any
 from siked_core.sandbox import Limits, ProgramPool
 
 TIMEOUT_S = 10.0
+MEMORY_MIB = 128
 SYMPY_SHARE = 0.07
 PLAIN = (
     "def solution():\n    eggs = {a}\n    eaten = {b}\n    price = {c}\n    return (eggs - eaten) * price",
@@ -62,6 +69,9 @@ HOSTILE = (
     "import os\nos._exit(3)",
     "def f(n): return f(n + 1)\nf(0)",
     "x = 'a'\nwhile True: x = x * 2",
+    "open('/tmp/left_behind', 'w').write('x')",
+    "import os\nwhile True: os.fork()",
+    "from multiprocessing.shared_memory import SharedMemory\nSharedMemory(create=True, size=2**20)",
 )
 
 
@@ -233,28 +243,81 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 def endure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run very many programs and watch what grows."""
-    batch = 2_000
-    statuses: Counter[str] = Counter()
+    batch = min(2_000, max(20, arguments.endurance // 20))
+    harmless: Counter[str] = Counter()
+    hostile: Counter[str] = Counter()
     tiers: Counter[int] = Counter()
-    samples = []
+    samples: list[dict[str, Any]] = []
+    before = _watch()
+    present = _files(arguments.ignore)
     started = time.monotonic()
     done = 0
-    with ProgramPool(Limits(timeout_s=2, memory_mib=128), arguments.workers, fast=True) as pool:
+    with ProgramPool(Limits(timeout_s=2, memory_mib=MEMORY_MIB), arguments.workers, fast=True) as pool:
         while done < arguments.endurance and time.monotonic() - started < arguments.seconds:
-            found = pool.run(mixture(min(batch, arguments.endurance - done), done, hostile=0.01))
+            programs = mixture(min(batch, arguments.endurance - done), done, hostile=0.01)
+            found = pool.run(programs)
             done += len(found)
-            statuses.update(one.status for one in found)
+            for code, one in zip(programs, found, strict=True):
+                (hostile if code in HOSTILE else harmless)[one.status] += 1
             tiers.update(one.tier for one in found)
-            samples.append({"programs": done, "seconds": round(time.monotonic() - started, 1), **_watch()})
+            left = len(_files(arguments.ignore) - present)
+            seconds = round(time.monotonic() - started, 1)
+            samples.append({"programs": done, "seconds": seconds, **_watch(), "new_files": left})
             print(" ".join(f"{name}={value}" for name, value in samples[-1].items()), flush=True)
     time.sleep(0.5)
-    return {
+    after = _watch()
+    left_behind = sorted(_files(arguments.ignore) - present)
+    faults = growth(samples, arguments.workers)
+    faults += [
+        f"{name} is {after[name]} after closing the pool, and was {before[name]} before"
+        for name in ("open_files", "descendants", "zombies")
+        if after[name] > before[name]
+    ]
+    faults += [f"left behind: {path}" for path in left_behind]
+    faults += [f"{count} harmless programs: {status}" for status, count in harmless.items() if status != "answered"]
+    faults += [f"{hostile['answered']} hostile programs answered"] if hostile["answered"] else []
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    result = {
         "programs": done,
         "programs_a_second": round(done / samples[-1]["seconds"], 1),
-        "statuses": dict(statuses),
+        "harmless": dict(harmless),
+        "hostile": dict(hostile),
         "served_by_tier": dict(tiers),
+        "before": before,
         "samples": samples,
-        "after_closing": _watch(),
+        "after_closing": after,
+        "faults": faults,
+    }
+    print(f"{done:,} programs, {result['programs_a_second']} a second, {len(faults)} faults")
+    return result
+
+
+def growth(samples: Sequence[dict[str, Any]], workers: int) -> list[str]:
+    """What grew: its last quarter of the samples lies above its second, by more than it varies.
+
+    The first quarter is the start: interpreters are loaded, and their caches filled.
+    """
+    quarter = max(1, len(samples) // 4)
+    early, late = samples[quarter : 2 * quarter] or samples[:1], samples[-quarter:]
+    # An interpreter of the fast tier keeps what its hungriest program took, at most a quarter of MEMORY_MIB, until
+    # it is replaced.
+    slack = {"memory_mib": 16, "descendants_mib": 32 + workers * MEMORY_MIB // 4}
+    faults = []
+    for name in ("memory_mib", "descendants_mib", "open_files", "descendants", "zombies", "new_files"):
+        was, is_now = max(one[name] for one in early), min(one[name] for one in late)
+        if is_now > was + slack.get(name, 0):
+            faults.append(f"{name} grew from at most {was} to at least {is_now}")
+    return faults
+
+
+def _files(ignored: Sequence[str]) -> set[str]:
+    return {
+        str(path)
+        for folder in ("/tmp", "/dev/shm")
+        if Path(folder).is_dir()
+        for path in Path(folder).iterdir()
+        if not any(fnmatch.fnmatch(path.name, pattern) for pattern in ignored)
     }
 
 
@@ -290,6 +353,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--endurance", type=int, default=0, metavar="N", help="run N programs and watch for leaks")
+    parser.add_argument("--ignore", action="append", default=[], metavar="PATTERN", help="names in /tmp not to watch")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop the endurance run after so long")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--forked-parent", choices=("torch", "lean"), help=argparse.SUPPRESS)
@@ -300,6 +364,8 @@ def main() -> None:
     result = endure(arguments) if arguments.endurance else compare(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if result.get("faults"):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siked_cli.output import Output
+from siked_cli.output import Output, warn_of_unsafe_exec
 from siked_cli.switches import open_registry
 
 if TYPE_CHECKING:
@@ -25,11 +25,14 @@ def open_run(
     quiet: bool,
     plain: bool,
     changes: Mapping[str, str] | None = None,
+    *,
+    allow_unsafe_exec: bool = False,
 ) -> Iterator[tuple[Run, Output]]:
     """The run, locked, and where to write.
 
     Args:
         changes: recipe keys (section.key) that have another value this once; the stored recipe stays as it is.
+        allow_unsafe_exec: this once, programs may run even where they cannot be caged.
 
     Raises:
         RunError: there is no such run, or another process has it open.
@@ -42,7 +45,10 @@ def open_run(
     with attach(name, open_registry(no_plugin), output.reporter, runs=runs) as run:
         if changes:
             run.recipe = _changed(run.recipe, changes)
+        if allow_unsafe_exec:
+            run.recipe = run.recipe.model_copy(update={"allow_unsafe_exec": True})
         check(run.recipe, run.registry)
+        warn_of_unsafe_exec(run.recipe.allow_unsafe_exec, output)
         yield run, output
 
 

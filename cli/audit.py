@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.output import warn_of_unsafe_exec
 from siked_cli.recipe_command import pairs
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def command(
         typer.Option("--verifier", metavar="[S=]NAME", help="The second judge, of one strategy or of all. Repeatable."),
     ],
     pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="teacher, round-1, round-2, ...")] = "teacher",
+    allow_unsafe_exec: AllowUnsafeExec = False,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -52,7 +54,8 @@ def command(
                 opened.registry.get("verifier", name)
             else:
                 del second[strategy]
-        found = audit(opened, pool, second)
+        warn_of_unsafe_exec(allow_unsafe_exec and not opened.recipe.allow_unsafe_exec, output)
+        found = audit(opened, pool, second, allow_unsafe_exec=allow_unsafe_exec)
         output.document(found.as_dict())
         output.show(*_audit_lines(found))
 

@@ -17,9 +17,10 @@ def _distill(run: Run, output: Output) -> None:
     report = distill(run)
     output.document(report.as_dict())
     if not output.json:
+        from siked_cli.spending_tables import spending_tables
         from siked_cli.tables import report_tables
 
-        output.show(*report_tables(report, output.console.width))
+        output.show(*report_tables(report, output.console.width), *spending_tables(report.spending))
 
 
 command = recipe_command(

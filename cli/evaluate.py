@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, NoPlugin, Plain, Quiet, RunName, Runs
 
 
 def command(
@@ -21,6 +21,7 @@ def command(
     split: Annotated[
         str, typer.Option("--split", metavar="SPLIT", help="validation or test. Choose rounds by validation only.")
     ] = "validation",
+    allow_unsafe_exec: AllowUnsafeExec = False,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -34,7 +35,7 @@ def command(
 
     if split not in ("validation", "test"):
         raise RunError(unknown("split", split, ("validation", "test")))
-    with open_run(run, runs, no_plugin, json, quiet, plain) as (opened, output):
+    with open_run(run, runs, no_plugin, json, quiet, plain, allow_unsafe_exec=allow_unsafe_exec) as (opened, output):
         students = known_students(opened.path)
         if not students:
             raise RunError(f"The run {opened.path} has no student yet: siked train {run} --round 0.")

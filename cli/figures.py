@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from siked_core.scorecard import Score
+from siked_core.spending import Spent
 
 NOTHING = "-"
 
@@ -42,6 +43,31 @@ def duration(seconds: float) -> str:
     minutes, seconds_left = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds_left:02}" if hours else f"{minutes}:{seconds_left:02}"
+
+
+def spent(spending: Spent, currency: str) -> str:
+    """12,345 tokens in, 6,789 out, 1.23 USD, 3:07; "free" where nothing has a price."""
+    price = money(spending.cost, currency) if currency else "free"
+    return f"{count(spending.tokens_in)} tokens in, {count(spending.tokens_out)} out, {price}, {work(spending.seconds)}"
+
+
+def money(amount: float, currency: str) -> str:
+    """1,234.50 USD; what is less than a cent, with the digits that it needs."""
+    return f"{amount:,.2f} {currency}" if amount >= 0.1 or not amount else f"{amount:.2g} {currency}"
+
+
+def size(number: float) -> str:
+    """12 kB, 3.4 MB, 1.2 GB"""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 999.5:
+            return f"{number:.{0 if number >= 9.95 or unit == 'B' else 1}f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def work(seconds: float) -> str:
+    """As `duration`, without tenths: it stands on the screen and grows."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
 
 
 def countdown(seconds: float) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID
 from rich.progress import Progress as Bars
 from rich.table import Column
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from siked_cli import figures
 from siked_core.reporting import Progress
+from siked_core.spending import Spent
 
 
 class LiveReporter:
@@ -21,8 +22,9 @@ class LiveReporter:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars: Bars | None = None
+        self._bars: _Bars | None = None
         self._open = 0
+        self._spending: _Spending | None = None
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Progress]:
@@ -46,9 +48,14 @@ class LiveReporter:
     def warn(self, text: str) -> None:
         self._console.print(Text(f"Warning: {text}", style="yellow"))
 
+    def spent(self, spent: Spent, currency: str) -> None:
+        self._spending = _Spending(spent, currency)
+        if self._bars is not None:
+            self._bars.spending = self._spending
+
     def _start(self) -> Bars:
         if self._bars is None:
-            self._bars = Bars(
+            self._bars = _Bars(
                 SpinnerColumn("line"),
                 _NameColumn(),
                 BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=24, ratio=1)),
@@ -61,6 +68,7 @@ class LiveReporter:
                 expand=True,
                 refresh_per_second=5,
             )
+            self._bars.spending = self._spending
             self._bars.start()
         self._open += 1
         return self._bars
@@ -77,6 +85,29 @@ class LiveReporter:
 
     def _line(self, state: str, colour: str, name: str, rest: str) -> None:
         self._console.print(Text.assemble((f"{state} ", colour), (name, "bold"), f"  {rest}" if rest else ""))
+
+
+class _Spending:
+    """A line about money and time, in which the time goes on."""
+
+    def __init__(self, spent: Spent, currency: str) -> None:
+        self._spent, self._currency, self._told = spent, currency, time.monotonic()
+
+    def __rich__(self) -> Text:
+        now = self._spent + Spent(seconds=time.monotonic() - self._told)
+        line = f"spent  {figures.spent(now, self._currency)}"
+        return Text(line, style="dim", no_wrap=True, overflow="ellipsis")
+
+
+class _Bars(Bars):
+    """The bars, and under them what has been spent."""
+
+    spending: _Spending | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.spending is not None:
+            yield self.spending
 
 
 class _LiveProgress:

@@ -1,7 +1,8 @@
 """The application: every command by name, and what each way of ending means to the shell.
 
-Exit codes: 0 done; 1 a bug of ours (with its traceback); 2 something that the user can put right (one line);
-3 `siked doctor` found that programs cannot be run safely here; 130 interrupted.
+Exit codes: 0 done; 1 a bug of ours (with its traceback), or `siked run check` found something wrong; 2 something that
+the user can put right (one line); 3 `siked doctor` found that programs cannot be run safely here; 4 a run paused at one
+of its caps; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
@@ -14,7 +15,27 @@ from typing import Annotated
 
 import typer
 
-from siked_cli import audit, distill, doctor, evaluate, mix, plugins, recipe, rollout, runs, solve, teach, train, verify
+from siked_cli import (
+    audit,
+    compare,
+    distill,
+    doctor,
+    evaluate,
+    export,
+    import_rationales,
+    mix,
+    plugins,
+    quote,
+    recipe,
+    rollout,
+    run,
+    runs,
+    solve,
+    teach,
+    train,
+    verify,
+    why,
+)
 
 QUIET_LIBRARIES = {
     # Threads that wait for work must not burn the core that the sandbox's programs need.
@@ -22,7 +43,10 @@ QUIET_LIBRARIES = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
-CONTINUABLE = ("distill", "teach", "verify", "mix", "train", "rollout", "evaluate")
+CONTINUABLE = ("distill", "quote", "import", "teach", "verify", "mix", "train", "rollout", "evaluate")
+CAPPED = ("distill", "quote", "teach")
+"""Commands that take caps."""
+PAUSED = 4
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -58,7 +82,9 @@ def _siked(
 
 
 app.command("distill", rich_help_panel="A whole run")(distill.command)
+app.command("quote", rich_help_panel="A whole run")(quote.command)
 app.command("runs", rich_help_panel="A whole run")(runs.command)
+app.command("compare", rich_help_panel="A whole run")(compare.command)
 app.command("solve", rich_help_panel="A whole run")(solve.command)
 app.command("teach", rich_help_panel="One stage of a run")(teach.command)
 app.command("verify", rich_help_panel="One stage of a run")(verify.command)
@@ -67,7 +93,11 @@ app.command("mix", rich_help_panel="One stage of a run")(mix.command)
 app.command("train", rich_help_panel="One stage of a run")(train.command)
 app.command("rollout", rich_help_panel="One stage of a run")(rollout.command)
 app.command("evaluate", rich_help_panel="One stage of a run")(evaluate.command)
+app.command("import", rich_help_panel="Data and lineage")(import_rationales.command)
+app.command("why", rich_help_panel="Data and lineage")(why.command)
+app.command("export", rich_help_panel="Data and lineage")(export.command)
 app.command("doctor", rich_help_panel="What there is")(doctor.command)
+app.add_typer(run.app, name="run", rich_help_panel="Data and lineage")
 app.add_typer(plugins.app, name="plugins", rich_help_panel="What there is")
 app.add_typer(recipe.app, name="recipe", rich_help_panel="What there is")
 
@@ -75,12 +105,18 @@ app.add_typer(recipe.app, name="recipe", rich_help_panel="What there is")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. A bug is raised, so that its traceback is shown."""
     from siked_cli.failures import disk_failure, is_usage_error, print_error, usage_line
-    from siked_core.errors import SikedError
+    from siked_cli.interruption import Interruption
+    from siked_core.errors import CapReached, SikedError
 
     arguments = list(sys.argv[1:] if argv is None else argv)
+    interruption = Interruption(_how_to_continue(arguments))
     try:
-        code = app(arguments, prog_name="siked", standalone_mode=False)
-        sys.stdout.flush()
+        with interruption:
+            code = app(arguments, prog_name="siked", standalone_mode=False)
+            sys.stdout.flush()
+    except CapReached as pause:
+        print_error(f"{pause}{_where_caps_are_given(arguments)}", label="Paused: ")
+        return PAUSED
     except SikedError as error:
         print_error(str(error))
         return 2
@@ -96,20 +132,30 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print_error(line)
             return 2
         told = disk_failure(error)
-        if told is None:
+        if told is not None:
+            print_error(told)
+            return 2
+        if interruption.received is None:
             raise
-        print_error(told)
-        return 2
+        code = INTERRUPTED  # a library turned the interruption into an error of its own
     if code == INTERRUPTED:
-        print_error(f"Interrupted.{_how_to_continue(arguments)}", label="")
+        print_error(interruption.line, label="")
+        if argv is None:  # the program itself: whoever ends it need not wait until every library is taken down
+            sys.stdout.flush()
+            os._exit(interruption.code)
+        return interruption.code
     return code if isinstance(code, int) else 0
+
+
+def _where_caps_are_given(arguments: Sequence[str]) -> str:
+    if arguments and arguments[0] in CAPPED:
+        return ""
+    return " This command keeps the run's caps: raise them by `siked teach` or `distill`, with --run and its options."
 
 
 def _how_to_continue(arguments: Sequence[str]) -> str:
     if not arguments or arguments[0] not in CONTINUABLE:
         return ""
-    if "--fork" in arguments:  # the same command would make another fork
-        return " To continue where it stopped: name the new run with --run, and leave out --fork."
     return f" To continue where it stopped: siked {shlex.join(arguments)}"
 
 

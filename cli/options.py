@@ -41,4 +41,14 @@ KeepGoing = Annotated[
         rich_help_panel="Run",
     ),
 ]
+AllowUnsafeExec = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsafe-exec",
+        help="Run model-written programs even where this machine cannot cage them (macOS, no seccomp). Such a program "
+        "can read, change, delete and send anything that you can. A run that is made with it says so in its recipe "
+        "(`allow_unsafe_exec`).",
+        rich_help_panel="Run",
+    ),
+]
 DEFAULT_RUNS = Path("runs")

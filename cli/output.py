@@ -83,3 +83,12 @@ class Output:
         )
         console.width = max(console.width, NARROWEST)
         return console
+
+
+def warn_of_unsafe_exec(allowed: bool, output: Output) -> None:
+    """Say what programs may do, where that is allowed, every time: the recipe may be somebody else's."""
+    if allowed:
+        output.reporter.warn(
+            "allow_unsafe_exec is on: where this machine cannot cage them, model-written programs can read, change, "
+            "delete and send anything that you can."
+        )

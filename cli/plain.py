@@ -9,35 +9,47 @@ from typing import TextIO
 
 from siked_cli import figures
 from siked_core.reporting import Progress
+from siked_core.spending import Spent
 
 PERIOD_S = 5.0
 
 
 class PlainReporter:
-    """A line when a stage starts, one when it ends, and at most one every five seconds between."""
+    """A line when a stage starts, one when it ends, and at most one every five seconds between. Each but the first says
+    what the run has spent."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
+        self._spending: tuple[Spent, str, float] | None = None
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Progress]:
         started = self._clock()
         self._say(f"{name}: {figures.count(total)} {unit}")
-        progress = _PlainProgress(name, total, unit, self._say, self._clock)
+        progress = _PlainProgress(name, total, unit, self._say_with_spending, self._clock)
         try:
             yield progress
         except BaseException:
             self._say(f"{name}: stopped after {figures.count(progress.done)} of {figures.count(total)} {unit}")
             raise
         summary = f": {progress.summary}" if progress.summary else ""
-        self._say(f"{name}: done in {figures.duration(self._clock() - started)}{summary}")
+        self._say_with_spending(f"{name}: done in {figures.duration(self._clock() - started)}{summary}")
 
     def note(self, text: str) -> None:
         self._say(text)
 
     def warn(self, text: str) -> None:
         self._say(f"Warning: {text}")
+
+    def spent(self, spent: Spent, currency: str) -> None:
+        self._spending = (spent, currency, self._clock())
+
+    def _say_with_spending(self, line: str) -> None:
+        if self._spending is not None:
+            spent, currency, told = self._spending
+            line += f" | spent {figures.spent(spent + Spent(seconds=self._clock() - told), currency)}"
+        self._say(line)
 
     def _say(self, line: str) -> None:
         print(line, file=self._stream, flush=True)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, KeepGoing, NoPlugin, Plain, Quiet, Runs
-from siked_cli.output import Output
+from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, KeepGoing, NoPlugin, Plain, Quiet, Runs
+from siked_cli.output import Output, warn_of_unsafe_exec
 from siked_cli.switches import open_registry
 
 if TYPE_CHECKING:
     from siked_core.recipe import Recipe
     from siked_core.run import Run
 
-METHOD, WHAT, RUN = "Recipe: the method", "Recipe: data and models", "Run"
+METHOD, WHAT, CAPS, RUN = "Recipe: the method", "Recipe: data and models", "Recipe: money and time", "Run"
 
 
 def _field(key: str, text: str, flags: str, panel: str, metavar: str | None = None) -> Any:
@@ -75,8 +75,15 @@ LearningRate = Annotated[
 ]
 Seed = Annotated[int | None, _field("seed", "Seeds every draw.", "--seed", METHOD)]
 Baselines = Annotated[
-    bool | None,
-    _field("baselines", "Also train one student per single strategy.", "--baselines/--no-baselines", METHOD),
+    str | None,
+    _field(
+        "baselines",
+        "Students of the teacher's pool alone, to compare with: none, single (one per strategy) or equal_budget "
+        "(those and one on all strategies, each trained on as many tokens as all rounds together).",
+        "--baselines",
+        METHOD,
+        "WHICH",
+    ),
 ]
 DatasetName = Annotated[str | None, _field("dataset", "What to train on.", "--dataset", WHAT, "NAME")]
 Data = Annotated[Path | None, _field("data.path", "Local file or folder of the data sets.", "--data", WHAT, "PATH")]
@@ -90,6 +97,17 @@ Teacher = Annotated[
 ]
 Student = Annotated[
     str | None, _field("student.model", "A model folder, a hub name, or pocket.", "--student", WHAT, "MODEL")
+]
+MaxCost = Annotated[
+    float | None,
+    _field("caps.cost", "Pause before more than this is spent, in the prices' currency.", "--max-cost", CAPS),
+]
+MaxTokens = Annotated[
+    int | None,
+    _field("caps.tokens", "Pause before more tokens than this are generated, prompts included.", "--max-tokens", CAPS),
+]
+MaxHours = Annotated[
+    float | None, _field("caps.hours", "Pause before the stages have worked longer than this.", "--max-hours", CAPS)
 ]
 RunNamed = Annotated[
     str | None,
@@ -134,10 +152,14 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         evaluate: Evaluate = None,
         teacher: Teacher = None,
         student: Student = None,
+        max_cost: MaxCost = None,
+        max_tokens: MaxTokens = None,
+        max_hours: MaxHours = None,
         run: RunNamed = None,
         runs: Runs = DEFAULT_RUNS,
         fork: Fork = False,
         keep_going: KeepGoing = False,
+        allow_unsafe_exec: AllowUnsafeExec = False,
         no_plugin: NoPlugin = None,
         json: Json = False,
         quiet: Quiet = False,
@@ -145,9 +167,10 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
     ) -> None:
         from siked_core.recipe_check import check
         from siked_core.run import start
+        from siked_core.spending import free, keep_changes
 
         chosen = {
-            "strategies": _names(strategies),
+            "strategies": names(strategies),
             "stopping.rounds": rounds,
             "rollout.samples": samples,
             "rollout.mode": mode,
@@ -159,9 +182,13 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
             "dataset": dataset,
             "data.path": None if data is None else str(data),
             "data.limit": limit,
-            "evaluate": _names(evaluate),
+            "evaluate": names(evaluate),
             "teacher.generator": teacher,
             "student.model": student,
+            "allow_unsafe_exec": allow_unsafe_exec or None,
+            "caps.cost": max_cost,
+            "caps.tokens": max_tokens,
+            "caps.hours": max_hours,
             **{f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()},
         }
         output = Output(json=json, quiet=quiet, plain=plain)
@@ -175,6 +202,9 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         with start(resolved, registry, output.reporter, runs=runs, name=run, fork=fork) as opened:
             opened.keep_going = keep_going
             output.reporter.note(f"{'Continuing' if opened.resumed else 'Run'} {opened.path}")
+            warn_of_unsafe_exec(opened.recipe.allow_unsafe_exec, output)
+            keep_changes(opened)
+            output.reporter.note(f"Without a price, and so free: {', '.join(free(resolved)) or 'nobody'}")
             act(opened, output)
 
     command.__doc__ = description
@@ -212,5 +242,5 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
-def _names(text: str | None) -> list[str] | None:
+def names(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
-from siked_cli.output import Output
+from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, NoPlugin, Runs
+from siked_cli.output import Output, warn_of_unsafe_exec
 from siked_cli.switches import open_registry
 
 
@@ -23,6 +23,7 @@ def command(
         str | None,
         typer.Option("--strategy", metavar="NAME", help="The strategy to use. By default the student chooses."),
     ] = None,
+    allow_unsafe_exec: AllowUnsafeExec = False,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -35,8 +36,10 @@ def command(
     if not text:
         raise DataError("The question is empty.")
     folder = _folder(student, runs)
-    solution = solve(folder, [text], open_registry(no_plugin), strategy=strategy)[0]
     output = Output(json=json)
+    warn_of_unsafe_exec(allow_unsafe_exec, output)
+    registry = open_registry(no_plugin)
+    solution = solve(folder, [text], registry, strategy=strategy, allow_unsafe_exec=allow_unsafe_exec)[0]
     output.document(asdict(solution))
     if not output.json:
         from siked_cli.summaries import solution_lines

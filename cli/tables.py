@@ -40,6 +40,7 @@ def report_tables(report: RunReport, width: int = WIDTH) -> list[RenderableType]
         _accuracies(report, inside, chosen),
         *_strategies("Strategies on validation", validation, chosen, width),
         *_strategies("Strategies on test", inside, chosen, width),
+        *_families([one.validation for one in report.rounds if one.round == report.chosen_round], width),
         _title(
             "Samples and mixtures",
             "the teacher's samples in round 0, the student's after it; rows that it was trained on, by source",
@@ -106,14 +107,13 @@ def _accuracies(report: RunReport, inside: Sequence[Scorecard], chosen: set[str]
             figures.with_interval(one.validation.score),
             figures.with_interval(card.score if card else None),
             f"{one.mixture.alpha:.2f}" if one.mixture.rows else figures.NOTHING,
-            figures.count(one.training_tokens),
+            figures.count(report.training_tokens[one.student]),
         )
     if tested and report.rounds:
         table.add_section()
     for card in tested.values():
-        table.add_row(
-            card.student, figures.NOTHING, figures.with_interval(card.score), figures.NOTHING, figures.NOTHING
-        )
+        tokens = figures.count(report.training_tokens[card.student])
+        table.add_row(card.student, figures.NOTHING, figures.with_interval(card.score), figures.NOTHING, tokens)
     return table
 
 
@@ -147,6 +147,41 @@ def _strategies(title: str, cards: Sequence[Scorecard], chosen: set[str], width:
             table.add_row(_name(card.student, chosen), *cells, *untagged)
         parts += [Text(), table] if first else [table]
     return parts
+
+
+def _families(cards: Sequence[Scorecard], width: int) -> list[RenderableType]:
+    """Per family of problems: the student's own choice, what it chose most, and each strategy when forced."""
+    parts: list[RenderableType] = []
+    for card in cards:
+        if len(card.families) < 2:
+            continue
+        forced = [score for score in card.strategies if score.forced_families]
+        small = "accuracy in %: by its own choice, and with each strategy forced" if forced else "accuracy in %"
+        parts.append(_title(f"Families of problems, {card.student} on {card.split}", small))
+        first = ["\nfamily", "\nquestions", "own\nchoice", "most\nchosen"]
+        own = max(map(len, card.families)) + len("questions") + len("choice") + 10 + len(first) * GAP
+        each = max([len("100.0"), *(len(score.strategy) for score in forced)]) + GAP
+        fit = max(1, (width - own) // each)
+        for start in range(0, max(1, len(forced)), fit):
+            some = forced[start : start + fit]
+            table = _table(*first, *(f"\n{score.strategy}" for score in some))
+            for family, score in card.families.items():
+                table.add_row(
+                    family,
+                    figures.count(score.total),
+                    figures.accuracy(score),
+                    _most_chosen(card, family),
+                    *(figures.accuracy(one.forced_families.get(family)) for one in some),
+                )
+            parts += [Text(), table] if start else [table]
+    return parts
+
+
+def _most_chosen(card: Scorecard, family: str) -> str:
+    totals = {
+        one.strategy: one.chosen_families[family].total for one in card.strategies if family in one.chosen_families
+    }
+    return max(totals, key=lambda name: totals[name]) if totals else figures.NOTHING
 
 
 def _strategy_cell(score: StrategyScore | None, forced: bool, total: int) -> str:
@@ -229,6 +264,9 @@ def _ending(report: RunReport) -> list[Text]:
     combined = [Text("round-0 is the published baseline 'combined': every strategy of the teacher's, no rounds.")]
     lines = combined if len(report.rounds) > 1 else []
     lines += [Text(f"Left out of {name}: {figures.count(number)} problems") for name, number in report.excluded.items()]
+    if report.contaminated:
+        number = figures.count(len(report.contaminated))
+        lines.append(Text(f"Of these, too near a test problem: {number} ({report.run}/problems/contaminated.jsonl)"))
     return [
         *lines,
         Text.assemble("Stopped: ", report.stopped),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, KeepGoing, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, KeepGoing, NoPlugin, Plain, Quiet, RunName, Runs
 from siked_cli.recipe_command import pairs
 
 
@@ -25,6 +25,7 @@ def command(
         ),
     ] = None,
     keep_going: KeepGoing = False,
+    allow_unsafe_exec: AllowUnsafeExec = False,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -38,7 +39,10 @@ def command(
     from siked_core.stages.verify import verify
 
     changes = {f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()}
-    with open_run(run, runs, no_plugin, json, quiet, plain, changes) as (opened, output):
+    with open_run(run, runs, no_plugin, json, quiet, plain, changes, allow_unsafe_exec=allow_unsafe_exec) as (
+        opened,
+        output,
+    ):
         opened.keep_going = keep_going
         pools = known_pools(opened.path)
         if not pools:

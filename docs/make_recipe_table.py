@@ -18,10 +18,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from siked_core.recipe import PluginChoice, Recipe, preset_names, preset_text
+from siked_core.recipe_spending import Price
 
 PAGE = Path(__file__).with_name("recipes.md")
 BEGIN, END = "<!-- made by docs/make_recipe_table.py -->", "<!-- until here -->"
-TYPES = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path", PluginChoice: "plugin"}
+TYPES = {
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    str: "text",
+    Path: "path",
+    PluginChoice: "plugin",
+    Price: "`{input, output}`",
+}
 LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -75,6 +84,8 @@ def _rows(fields: dict[str, FieldInfo], prefix: str) -> Iterator[str]:
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
     """The model behind a key that holds keys of its own."""
+    if get_origin(field.annotation) is dict:
+        return None
     for candidate in (field.annotation, *get_args(field.annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel) and candidate is not PluginChoice:
             return candidate

@@ -217,6 +217,9 @@ class Generator(Plugin):
     kind: ClassVar[Kind] = "generator"
     reads_solution: ClassVar[bool] = False
     """It writes from `Problem.solution` rather than from the prompt: the solution is then part of a sample's key."""
+    batch_sensitive: ClassVar[bool] = False
+    """What else is in its batch sways a completion, if only by rounding. A chunk that is interrupted is then drawn
+    again whole, so that a resumed run equals an unbroken one; of others, every finished completion is kept."""
 
     @property
     @abstractmethod
@@ -227,6 +230,10 @@ class Generator(Plugin):
     def chunk_size(self) -> int:
         """How many requests are best handed over at once. A chunk is what a kill can lose."""
         return 256
+
+    def open(self) -> None:
+        """Load what is slow to load. Called before the first request of a stage, so that loading can be told from
+        writing; a generator that was not opened loads on first use."""
 
     @abstractmethod
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
@@ -240,6 +247,8 @@ class Dataset(Plugin):
     """Problems, by split."""
 
     kind: ClassVar[Kind] = "dataset"
+    licence: ClassVar[str] = ""
+    """The data's own licence as the Hugging Face hub names it ("mit", "cc-by-nc-4.0"); empty where it is not known."""
 
     @abstractmethod
     def splits(self) -> tuple[str, ...]:

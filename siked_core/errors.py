@@ -41,6 +41,10 @@ class RunError(SikedError):
     """A run directory that cannot be used as asked."""
 
 
+class CapReached(SikedError):  # noqa: N818 - not a mistake: the run pauses where its user said it should
+    """A run pauses because it would spend more than its recipe allows. Exit code 4."""
+
+
 class SandboxError(SikedError):
     """The cage for untrusted programs cannot be set up on this machine."""
 

@@ -1,7 +1,9 @@
 """What a sample is known by: everything that can change it, and nothing that cannot.
 
-A key is a hash of the problem, the strategy asked for, the rendered prompt, the draw, the generator's fingerprint
-and the sampling settings except the token limit (a row stores its limit and its finish reason).
+A key is a hash of the problem, the strategy asked for, the rendered prompt, the draw, the seed, the generator (name,
+version and fingerprint) and the sampling settings except the token limit (a row stores its limit and its finish
+reason). Of a generator that writes from the solution that it is given, the solution and the strategy's version, which
+then decide what it writes, are part too. The gold answer is not: it changes verdicts, never samples.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from siked_core.contracts import Generator
+from siked_core.contracts import Generator, Strategy, StrategyOptions
 from siked_core.records import Problem, Prompt, Sampling
 
 
@@ -23,27 +25,43 @@ def digest(content: Any) -> str:
 
 def sample_key(
     problem: Problem,
-    requested: str | None,
+    strategy: Strategy | None,
     prompt: Prompt,
     draw: int,
     sampling: Sampling,
     generator: Generator,
     seed: int,
 ) -> str:
+    """The key of one sample.
+
+    Args:
+        strategy: the one that is asked for; None where the student chooses.
+        seed: the recipe's.
+    """
+    written_from = None
+    if generator.reads_solution:
+        solution = asdict(problem.solution) if problem.solution else None
+        written_from = [solution, reading(strategy) if strategy else None]
     return digest(
         {
             "problem": problem.id,
-            "solution": asdict(problem) if generator.reads_solution else None,
-            "requested": requested,
+            "written_from": written_from,
+            "requested": strategy.name if strategy else None,
             "prompt": asdict(prompt),
             "draw": draw,
             "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
+            "top_p": sampling.top_p if sampling.temperature > 0 else 1.0,
             "stop": sampling.stop,
-            "generator": generator.fingerprint,
+            "generator": [generator.name, generator.version, generator.fingerprint],
             "seed": seed,
         }
     )
+
+
+def reading(strategy: Strategy) -> list[Any]:
+    """What decides how a strategy reads and writes rationales: not the bank and the shots, which the prompt holds."""
+    options = strategy.options.model_dump(mode="json", exclude=set(StrategyOptions.model_fields))
+    return [strategy.name, strategy.version, options]
 
 
 def seed_of(key: str) -> int:

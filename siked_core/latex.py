@@ -18,40 +18,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import re
-import select
-import struct
-import subprocess
-import sys
 import threading
-import time
-from pathlib import Path
 from typing import Any
 
 from siked_core.errors import SandboxError
 from siked_core.number_text import read
 from siked_core.numbers import same_answer
 from siked_core.sandbox import seccomp
+from siked_core.sandbox.client import Helper, locations
+from siked_core.sandbox.zygote import send
 
 _PACKAGES = ("math_verify", "latex2sympy2_extended", "antlr4", "sympy", "mpmath", "gmpy2")
-_LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-_START_S = 120.0
 _REPLIES = 1_000
 """After so many a worker is replaced: SymPy's caches only grow."""
 _LONGEST = 1_000
 _REPLY_BYTES = 16_384
-_BOOTSTRAP = """\
-import json, sys, types
-settings = json.loads(sys.argv[1])
-for name, path in settings["packages"]:
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
-sys.path[:0] = settings["paths"]
-from siked_core.latex_worker import main
-main(settings)
-"""
 
 _COMMAND = re.compile(
     r"\\(?!(?:text|textbf|textit|mathrm|mathbf|mbox|boxed|left|right|quad|circ)(?![a-zA-Z]))[a-zA-Z]+"
@@ -185,7 +168,7 @@ class LatexJudge:
         if self._worker is None:
             worker = _Worker(self._memory_mib)
             if not worker.caged:  # the kernel has no seccomp after all
-                worker.end()
+                worker.kill()
                 return None
             self._worker = worker
         return self._worker
@@ -193,93 +176,32 @@ class LatexJudge:
     def _end(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None and os.getpid() == self._owner:
-            worker.end()
+            worker.kill()
 
 
-class _Worker:
+class _Worker(Helper):
     """One process that compares: see `siked_core.latex_worker`."""
 
     def __init__(self, memory_mib: int) -> None:
-        here = Path(__file__).parent
-        settings = {
-            "memory_mib": memory_mib,
-            "packages": [("siked_core", str(here)), ("siked_core.sandbox", str(here / "sandbox"))],
-            "paths": _folders(),
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _BOOTSTRAP, json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _LIBRARY_PATHS if name in os.environ},
-            cwd="/",
-            start_new_session=True,
-        )
-        self.replies = 0
         try:
-            self.caged = self._receive(time.monotonic() + _START_S)["caged"] is True
-        except (OSError, EOFError) as error:
-            self.end()
+            super().__init__("siked_core.latex_worker", {"memory_mib": memory_mib, "paths": locations(*_PACKAGES)})
+        except (OSError, SandboxError) as error:
             raise SandboxError(
                 "The process that compares LaTeX could not be started: this machine may lack memory or processes. "
                 "Free some, or set the number verifier's option latex to off."
             ) from error
-        except BaseException:
-            self.end()
-            raise
+        self.caged = self.hello["caged"] is True
+        self.replies = 0
 
     def ask(self, question: dict[str, str], timeout_s: float) -> dict[str, Any]:
         """Raises TimeoutError at the deadline, EOFError or OSError where the process has gone."""
-        body = json.dumps(question).encode("ascii")
-        assert self._process.stdin is not None
-        os.write(self._process.stdin.fileno(), struct.pack("!I", len(body)) + body)  # smaller than the pipe: whole
+        self.connection.settimeout(timeout_s)
+        send(self.connection, question)
         self.replies += 1
-        return self._receive(time.monotonic() + timeout_s)
-
-    def _receive(self, deadline: float) -> dict[str, Any]:
-        (size,) = struct.unpack("!I", self._exactly(4, deadline))
-        if size > _REPLY_BYTES:
+        reply = {"same": False, "prediction": "", "gold": ""} | self.hear(timeout_s, _REPLY_BYTES)
+        if not all(isinstance(value, bool | str) for value in reply.values()):
             raise EOFError("no reply of ours")
-        try:
-            message = json.loads(self._exactly(size, deadline))
-        except ValueError as error:
-            raise EOFError("no reply of ours") from error
-        if not isinstance(message, dict) or not all(isinstance(value, bool | str) for value in message.values()):
-            raise EOFError("no reply of ours")
-        return {"same": False, "prediction": "", "gold": "", "caged": False} | message
-
-    def _exactly(self, size: int, deadline: float) -> bytes:
-        assert self._process.stdout is not None
-        poll = select.poll()
-        poll.register(self._process.stdout.fileno(), select.POLLIN)
-        received = b""
-        while len(received) < size:
-            left = deadline - time.monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
-                raise TimeoutError
-            piece = os.read(self._process.stdout.fileno(), size - len(received))
-            if not piece:
-                raise EOFError
-            received += piece
-        return received
-
-    def end(self) -> None:
-        """Kill the process, and with it all that it holds."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-
-
-def _folders() -> list[str]:
-    """The folders that hold the packages that the worker needs."""
-    found = []
-    for name in _PACKAGES:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            found.append(str(Path(spec.origin).parent.parent))
-    return list(dict.fromkeys(found))
+        return reply
 
 
 def _unwrapped(text: str) -> str:

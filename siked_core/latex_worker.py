@@ -20,7 +20,8 @@ from typing import Any
 from siked_core.sandbox import sympy_warm_up
 from siked_core.sandbox.cage import Cage
 
-_REPLIES_FD = 3
+_WIRE_FD = 3
+"""The cage lets a process have four files."""
 _CPU_S = 3_600
 """In all; then the kernel ends this process, and it is replaced."""
 _DIGITS = 30
@@ -37,16 +38,16 @@ _WARM_UP = [
 ]  # fmt: skip
 
 
-def main(settings: dict[str, Any]) -> None:
+def main(descriptor: int, settings: dict[str, Any]) -> None:
     """Load, enclose, say whether the cage holds, serve.
 
     Args:
+        descriptor: the connected socket to serve.
         settings: `memory_mib`, beside what is loaded by then.
     """
-    os.dup2(1, _REPLIES_FD)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
+    if descriptor != _WIRE_FD:
+        os.dup2(descriptor, _WIRE_FD)
+        os.close(descriptor)
     os.environ.clear()
     logging.disable(logging.CRITICAL)
     for gold, prediction in _WARM_UP:
@@ -54,6 +55,7 @@ def main(settings: dict[str, Any]) -> None:
     sympy_warm_up.load()
     cage = Cage()
     cage.enclose()
+    os.dup2(1, 2)
     cage.close_around_program(_CPU_S, int(settings["memory_mib"]))
     caged, _ = cage.layers["seccomp"]
     _send({"caged": caged})
@@ -109,7 +111,7 @@ def _receive() -> dict[str, Any]:
 def _exactly(size: int) -> bytes:
     received = b""
     while len(received) < size:
-        piece = os.read(0, size - len(received))
+        piece = os.read(_WIRE_FD, size - len(received))
         if not piece:
             sys.exit()
         received += piece
@@ -118,4 +120,4 @@ def _exactly(size: int) -> bytes:
 
 def _send(message: dict[str, Any]) -> None:
     body = json.dumps(message).encode("ascii")
-    os.write(_REPLIES_FD, struct.pack("!I", len(body)) + body)
+    os.write(_WIRE_FD, struct.pack("!I", len(body)) + body)

@@ -37,22 +37,37 @@ def ledger(judged: pl.DataFrame) -> pl.DataFrame:
     ).select(*COLUMNS)
 
 
-def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
-    """The rows that a mixing policy chooses from in a round.
+def ranked(attempts: pl.DataFrame, round: int) -> pl.DataFrame:
+    """The samples that may be trained on in a round, each with its place among its (problem, strategy, source).
 
-    Correct ones only; the teacher's, and those that the student drew in this very round; identical rationales of
-    one (problem, strategy, source) collapse to the first, whose column `copies` counts them; then the first `keep` of
-    each are kept, by draw.
+    Correct ones only; the teacher's, and those that the student drew in this very round; by draw. Added columns:
+    `copies`, how many identical rationales there are; `first`, the key of the first of them, which stands for all;
+    `rank`, 0 for the first distinct rationale, 1 for the next (of those that stand for others; not of their copies).
     """
     import polars as pl
 
     place = ["problem_id", "strategy", "source"]
+    same = [*place, "rationale_hash"]
     return (
         attempts.filter(
             (pl.col("status") == Status.CORRECT.value) & ((pl.col("source") == "teacher") | (pl.col("round") == round))
         )
         .sort([*place, "draw", "key"])
-        .with_columns(copies=pl.len().over([*place, "rationale_hash"]))
-        .unique([*place, "rationale_hash"], keep="first", maintain_order=True)
-        .filter(pl.int_range(pl.len()).over(place) < keep)
+        .with_columns(copies=pl.len().over(same), first=pl.col("key").first().over(same))
+        .with_columns(rank=(pl.col("key") == pl.col("first")).cast(pl.Int32).cum_sum().over(place) - 1)
+    )
+
+
+def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
+    """The rows that a mixing policy chooses from in a round.
+
+    Those that may be trained on (`ranked`): identical rationales of one (problem, strategy, source) collapse to the
+    first, whose column `copies` counts them; then the first `keep` of each are kept.
+    """
+    import polars as pl
+
+    return (
+        ranked(attempts, round)
+        .filter((pl.col("key") == pl.col("first")) & (pl.col("rank") < keep))
+        .drop("first", "rank")
     )

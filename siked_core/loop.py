@@ -10,17 +10,20 @@ the published baseline that is trained on all strategies of the teacher's pool, 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from siked_core.card import write_card
-from siked_core.models import read_side_file
+from siked_core.models import SIDE_FILE, read_side_file
 from siked_core.pool import write_text
+from siked_core.quoted import against
 from siked_core.recipe import StoppingRecipe
 from siked_core.run import Run
 from siked_core.scorecard import MixtureSummary, PoolSummary, RoundReport, RunReport, Scorecard
+from siked_core.spending import document
 from siked_core.stages.evaluate import evaluate
-from siked_core.stages.mix import mix
-from siked_core.stages.prepare import excluded, problems
+from siked_core.stages.mix import COMBINED, mix
+from siked_core.stages.prepare import contaminated, excluded, problems
 from siked_core.stages.rollout import rollout
 from siked_core.stages.teach import teach
 from siked_core.stages.train import check_student, train
@@ -45,11 +48,15 @@ def distill(run: Run) -> RunReport:
         rounds=tuple(rounds),
         chosen_round=best.round,
         stopped=stopped,
-        test=tuple(_test(run, best.round)),
+        test=tuple(_test(run, best.round, sum(one.training_tokens for one in rounds))),
         student=str(run.student(best.student)),
         excluded=excluded(run),
+        contaminated=contaminated(run),
+        training_tokens=_training_tokens(run, rounds),
     )
     write_card(run.student(best.student), run.recipe, [card for card in report.test if card.student == best.student])
+    spending = {**document(run.path, run.recipe), "quoted": against(run.path, run.recipe)}
+    report = replace(report, spending=spending)
     write_text(run.path / "report.json", json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
     run.finish()
     return report
@@ -101,13 +108,39 @@ def _round(run: Run, number: int) -> RoundReport:
     )
 
 
-def _test(run: Run, best: int) -> list[Scorecard]:
+def _test(run: Run, best: int, tokens: int) -> list[Scorecard]:
     """Score the chosen round and the baselines on the test splits: once, now that nothing is chosen any more."""
-    students = [f"round-{best}", *(["round-0"] if best != 0 else [])]
-    if run.recipe.baselines and len(run.recipe.strategies) > 1:
-        for strategy in run.recipe.strategy_names:
-            mix(run, 0, only=strategy)
-            train(run, 0, only=strategy)
-            students.append(f"only-{strategy}")
+    students = [f"round-{best}", *(["round-0"] if best != 0 else []), *_baselines(run, tokens)]
     sets = [run.recipe.dataset.name, *(choice.name for choice in run.recipe.evaluate)]
     return [evaluate(run, student, dataset, "test") for student in students for dataset in dict.fromkeys(sets)]
+
+
+def _baselines(run: Run, tokens: int) -> list[str]:
+    """Train the students that the recipe asks for besides the rounds'; `tokens` is what all rounds took."""
+    if run.recipe.baselines == "none":
+        return []
+    budget = tokens if run.recipe.baselines == "equal_budget" else None
+    students = []
+    if budget is not None:
+        mix(run, 0, COMBINED)
+        train(run, 0, COMBINED, tokens=budget)
+        students.append(COMBINED)
+    if len(run.recipe.strategies) > 1:
+        for strategy in run.recipe.strategy_names:
+            student = f"only-{strategy}"
+            mix(run, 0, student)
+            train(run, 0, student, tokens=budget)
+            students.append(student)
+    return students
+
+
+def _training_tokens(run: Run, rounds: list[RoundReport]) -> dict[str, int]:
+    """What each student was trained on up to now: a round continues from those before it, a baseline from the base."""
+    tokens = {}
+    for place, one in enumerate(rounds):
+        earlier = rounds[:place] if run.recipe.training.start == "continue" else []
+        tokens[one.student] = sum(each.training_tokens for each in (*earlier, one))
+    others = sorted(path.parent for path in run.student("round-0").parent.glob(f"*/{SIDE_FILE}"))
+    return tokens | {
+        path.name: read_side_file(path)["training_tokens"] for path in others if not path.name.startswith("round-")
+    }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_core.errors import ModelError
+from siked_core.keys import digest
 from siked_core.records import Prompt
 
 SIDE_FILE = "siked.json"
@@ -103,10 +104,13 @@ def read_side_file(folder: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = json.loads((folder / SIDE_FILE).read_text(encoding="utf-8"))
+        stored = content.pop("digest", None)
     except FileNotFoundError:
         raise ModelError(f"{folder} is not a student trained by siked: it has no {SIDE_FILE}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / SIDE_FILE} cannot be read: {error}.") from None
+    if stored is not None and stored != digest(content):
+        raise ModelError(f"{folder / SIDE_FILE} is damaged: its content is not what was written.")
     return content
 
 

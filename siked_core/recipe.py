@@ -14,21 +14,22 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from siked_core.decontamination import Rule
 from siked_core.errors import RecipeError, unknown
 from siked_core.layers import assigned, merge, nested, read_layer
+from siked_core.recipe_spending import CapsRecipe, PricesRecipe, TopUpRecipe
+from siked_core.section import Section as _Section
 from siked_core.validation import explain
 
 POCKET = "pocket"
 """The name of the embedded world: data set, teacher and student."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+CHANGEABLE = ("prices", "caps")
+"""Keys that change nothing of what a run makes: they may differ when it is continued."""
 
 
 class PluginChoice(_Section):
@@ -58,6 +59,13 @@ class DataRecipe(_Section):
     """Use only so many validation problems."""
     test_limit: int | None = Field(None, ge=1)
     """Use only so many test problems, in every data set that is evaluated."""
+    decontaminate: Rule = "ngram"
+    """Which training problems are left out for being too near a test problem: those of the same text ("exact"), also
+    those of the same words and numbers ("normalised"), also those that share many n-grams ("ngram"), or none."""
+    ngram: int = Field(8, ge=1)
+    """Words in such an n-gram."""
+    ngram_overlap: float = Field(0.7, gt=0, le=1)
+    """The share of a test problem's n-grams from which a training problem that holds them is too near."""
 
 
 class SamplingRecipe(_Section):
@@ -69,18 +77,30 @@ class SamplingRecipe(_Section):
     """The smallest set of tokens of this total probability is drawn from."""
     max_tokens: int = Field(512, ge=1)
     """New tokens per sample."""
+    top_up: TopUpRecipe | None = None
+    """Where further samples are drawn, beyond `samples`; null: nowhere (published)."""
+
+    @model_validator(mode="after")
+    def _tops_up(self) -> Self:
+        if self.top_up and self.top_up.until is not None and self.top_up.until <= self.samples:
+            raise ValueError(f"top_up.until counts the first samples too: it must be above samples = {self.samples}")
+        return self
 
 
 class TeacherRecipe(SamplingRecipe):
     generator: PluginChoice = PluginChoice(name=POCKET)
     """Who answers."""
-    samples: int = Field(1, ge=1)
-    """Samples per question and strategy (published: up to 10, the first correct one is kept)."""
+    samples: int = Field(1, ge=0)
+    """Samples per question and strategy (published: up to 10, the first correct one is kept). 0: nobody is asked, the
+    pool is what `siked import` brings."""
 
 
 class RolloutRecipe(SamplingRecipe):
     mode: Literal["free", "forced", "both"] = "free"
     """Whether the student writes the strategy's tag itself, is given it, or both."""
+    problems: Literal["all", "fresh"] = "all"
+    """Which training problems a round uses. "all" (published). "fresh": they are dealt to round 0 and the rounds in
+    equal parts, so that a student is sampled on problems that it was not trained on."""
 
 
 class LoraRecipe(_Section):
@@ -180,7 +200,7 @@ class EvaluationRecipe(_Section):
     """How the answer is chosen."""
 
 
-class Recipe(_Section):
+class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     """A whole run."""
 
     preset: str = POCKET
@@ -193,6 +213,9 @@ class Recipe(_Section):
     """What the student is taught, and chooses among."""
     verifiers: dict[str, PluginChoice] = Field(default_factory=dict)
     """Strategy to verifier, where it is not to be the strategy's own."""
+    allow_unsafe_exec: bool = False
+    """Run model-written programs even where the machine cannot cage them (macOS). They can then read, change, delete
+    and send anything that you can."""
     dataset: PluginChoice = PluginChoice(name=POCKET)
     """What it is trained, chosen and tested on."""
     data: DataRecipe = DataRecipe()
@@ -213,8 +236,13 @@ class Recipe(_Section):
     """When the rounds end. Decided on the validation split."""
     evaluation: EvaluationRecipe = EvaluationRecipe()
     """How the student is measured."""
-    baselines: bool = False
-    """Also train one student per single strategy on the teacher's pool."""
+    baselines: Literal["none", "single", "equal_budget"] = "none"
+    """Students of the teacher's pool alone, to compare with. "single": one per strategy, trained as long as round 0.
+    "equal_budget": one per strategy and one on all of them, each trained on as many tokens as all rounds together."""
+    prices: PricesRecipe = PricesRecipe()
+    """What tokens cost. Prices change no sample, and may change when a run is continued."""
+    caps: CapsRecipe = CapsRecipe()
+    """Where a run pauses before it spends more. They may change when a run is continued."""
 
     @field_validator("strategies")
     @classmethod
@@ -235,6 +263,12 @@ class Recipe(_Section):
                     f"verifiers names the strategy '{strategy}', which is not among {', '.join(sorted(names))}"
                 )
         return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both make the same run: all but `CHANGEABLE` counts."""
+        if not isinstance(other, Recipe):
+            return NotImplemented
+        return self.model_dump(exclude=set(CHANGEABLE)) == other.model_dump(exclude=set(CHANGEABLE))
 
     @property
     def strategy_names(self) -> tuple[str, ...]:
@@ -304,8 +338,8 @@ def validate(content: Mapping[str, Any]) -> Recipe:
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Lines "key: old -> new" for every key whose value differs."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    """Lines "key: old -> new" for every key whose value differs, but for `CHANGEABLE`."""
+    before, after = (_flat(recipe.model_dump(mode="json", exclude=set(CHANGEABLE))) for recipe in (old, new))
     return [
         f"{key}: {before.get(key, '(none)')} -> {after.get(key, '(none)')}"
         for key in sorted(before.keys() | after.keys())

@@ -14,6 +14,7 @@ from siked_core.contracts import Kind, Plugin, Strategy
 from siked_core.errors import ModelError, RecipeError
 from siked_core.recipe import POCKET, PluginChoice, Recipe, read_text_option
 from siked_core.registry import Registry
+from siked_core.spending import check_caps
 from siked_core.stages.prepare import make_dataset
 from siked_core.student import resolve_model
 
@@ -29,6 +30,7 @@ def check(recipe: Recipe, registry: Registry) -> None:
         DataError: a strategy's bank is malformed.
         ModelError: the student is neither a folder, nor a package's model, nor on the hub.
     """
+    check_caps(recipe)
     _check_exists(recipe.data.path, "data.path")
     for key, kind, choice in _choices(recipe):
         _check_files(registry.create(kind, choice.name, choice.options), f"{key}.options")
@@ -41,7 +43,7 @@ def check(recipe: Recipe, registry: Registry) -> None:
         if choice.name not in recipe.verifiers:
             registry.create("verifier", strategy.verifier)
     _check_student(recipe, registry)
-    if recipe.teacher.generator.name == POCKET != recipe.dataset.name:
+    if recipe.teacher.samples and recipe.teacher.generator.name == POCKET != recipe.dataset.name:
         raise RecipeError(
             f"The teacher 'pocket' knows the pocket world only, not '{recipe.dataset.name}'. Name one with --teacher "
             "(teacher.generator): a model through transformers, annotations (the data's own solutions), or replay."

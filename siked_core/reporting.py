@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from siked_core.spending import Spent
 
 
 class Progress(Protocol):
@@ -32,6 +35,9 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """Something that the user should look at."""
 
+    def spent(self, spent: Spent, currency: str) -> None:
+        """What the run has spent up to now, to be kept in sight. Without a currency nothing has a price."""
+
 
 class SilentProgress:
     def advance(self, amount: int = 1) -> None:
@@ -55,4 +61,7 @@ class SilentReporter:
         pass
 
     def warn(self, text: str) -> None:
+        pass
+
+    def spent(self, spent: Spent, currency: str) -> None:
         pass

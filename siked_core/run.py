@@ -3,6 +3,7 @@
 runs/pocket-001/
   recipe.yaml                 the resolved recipe
   manifest.json               versions, stage states, times; `finished` once the report is written
+  run.lock                    who works on it; gone when nobody does (siked_core.lock)
   problems/DATASET-SPLIT.parquet   what was loaded, so that a run never changes its data
   pools/teacher, pools/round-1 ... sampled completions (siked_core.pool.SAMPLES);
                                   pools/evaluations/STUDENT/DATASET-SPLIT for evaluations
@@ -15,32 +16,31 @@ runs/pocket-001/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import filelock
-
 from siked_core.contracts import Strategy, Verifier
-from siked_core.errors import RunError
+from siked_core.errors import RunError, SikedError
 from siked_core.format import StudentFormat
+from siked_core.lock import Lock
+from siked_core.manifest import FORMAT, read_manifest, write_manifest
+from siked_core.permission import permitted
 from siked_core.pool import SAMPLES, VERDICTS, Pool, unwritable, write_text
+from siked_core.provenance import changes, made_with
 from siked_core.recipe import Recipe, differences, read_text_option, validate
 from siked_core.registry import Registry
 from siked_core.reporting import Reporter
 
-FORMAT = 1
-"""Of the directory's layout. A run of another format is refused."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -55,7 +55,7 @@ class Run:
     resumed: bool = False
     keep_going: bool = False
     """Set aside, and count, what a verifier fails on, instead of stopping."""
-    _lock: filelock.BaseFileLock | None = None
+    _lock: Lock | None = None
 
     @property
     def name(self) -> str:
@@ -88,6 +88,8 @@ class Run:
         def make(name: str, options: dict[str, Any]) -> Verifier:
             identity = json.dumps([name, options], sort_keys=True, default=str)
             if identity not in made:
+                if self.recipe.allow_unsafe_exec:
+                    options = permitted(self.registry, name, options, unsafe=True)
                 made[identity] = self.registry.create("verifier", name, options)
             return made[identity]
 
@@ -132,7 +134,7 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        return _read_manifest(self.path)
+        return read_manifest(self.path)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[dict[str, Any]]:
@@ -150,14 +152,11 @@ class Run:
         self._record(stage, {**earlier, **notes, "state": "done", "seconds": round(seconds, 3)})
 
     def finish(self) -> None:
-        self._write({**self.manifest, "finished": True})
+        write_manifest(self.path, {**self.manifest, "finished": True})
 
     def _record(self, stage: str, entry: dict[str, Any]) -> None:
         manifest = self.manifest
-        self._write({**manifest, "stages": {**manifest["stages"], stage: entry}})
-
-    def _write(self, manifest: dict[str, Any]) -> None:
-        write_text(self.path / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        write_manifest(self.path, {**manifest, "stages": {**manifest["stages"], stage: entry}})
 
     def close(self) -> None:
         if self._lock is not None:
@@ -188,21 +187,25 @@ def start(
 
     Args:
         fork: where the named run has another recipe, make a new run from it: every sample, verdict and student
-            that is still valid under the new recipe is reused (they are found by their keys).
+            that is still valid under the new recipe is reused (they are found by their keys). An unfinished fork of
+            that run with this very recipe is resumed.
 
     Raises:
         RunError: the named run has another recipe and `fork` is not set; another process has it open; the
             directory cannot be written.
     """
     if name is None:
-        for path in reversed(_numbered(runs, recipe)):
-            manifest = _read_manifest(path, missing_ok=True)
-            if manifest and not manifest["finished"] and _stored(path) == recipe:
-                return _open(path, recipe, registry, reporter, resumed=True)
+        path = _unfinished(runs, recipe.dataset.name, recipe, reporter)
+        if path is not None:
+            return _open(path, recipe, registry, reporter, resumed=True)
         return _make(_fresh(runs, recipe.dataset.name), recipe, registry, reporter)
     path = locate(name, runs)
     if not (path / "manifest.json").exists():
-        if path.exists() and any(entry.name != "run.lock" for entry in path.iterdir()):
+        # A run that was killed while it was made has no more than these, and is made again.
+        held = {entry.name for entry in path.glob("[!.]*")} - {"run.lock", "recipe.yaml"} if path.exists() else set()
+        if held & {"pools", "verdicts", "students"}:
+            raise RunError(f"The run {path} has lost its manifest. `siked run repair {path}` makes it anew.")
+        if held:
             raise RunError(f"{path} exists and is not a run of siked. Choose another --run, or empty it.")
         return _make(path, recipe, registry, reporter)
     changed = differences(_stored(path), recipe)
@@ -214,8 +217,10 @@ def start(
             f"The run {path} has another recipe ({shown}). Add --fork to start a new run that reuses what is "
             "still valid, or choose another --run."
         )
-    run = _make(_fresh(path.parent, path.name), recipe, registry, reporter)
-    _reuse(path, run.path)
+    begun = _unfinished(path.parent, path.name, recipe, reporter, forked_from=path.name)
+    if begun is not None:
+        return _open(begun, recipe, registry, reporter, resumed=True)
+    run = _make(_fresh(path.parent, path.name), recipe, registry, reporter, source=path)
     reporter.note(f"Forked {path} into {run.path}.")
     return run
 
@@ -247,35 +252,41 @@ def _open(
 ) -> Run:
     held = None
     if lock:
-        held = filelock.FileLock(path / "run.lock")
+        held = Lock(path / "run.lock", reporter.note)
+        held.acquire()
+    run = Run(path, recipe, registry, reporter, resumed=resumed, _lock=held)
+    if lock and resumed:
         try:
-            held.acquire(timeout=0)
-        except filelock.Timeout:
-            raise RunError(
-                f"Another process has the run {path} open. Wait for it to end, or choose another --run."
-            ) from None
-        except OSError as error:
-            raise unwritable(path / "run.lock", error) from None
-    return Run(path, recipe, registry, reporter, resumed=resumed, _lock=held)
+            _tidy(path)
+            _note_versions(run)
+        except BaseException:
+            run.close()
+            raise
+    return run
 
 
-def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter) -> Run:
+def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter, source: Path | None = None) -> Run:
+    """Make a run; a fork takes over what `source` has. The manifest is written last: with it, the run is whole."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(path, error) from None
     run = _open(path, recipe, registry, reporter, resumed=False)
     try:
+        if source is not None:
+            _reuse(source, path)
         write_text(path / "recipe.yaml", recipe.to_yaml())
-        run._write(
+        write_manifest(
+            path,
             {
                 "format": FORMAT,
                 "finished": False,
                 "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "forked_from": source.name if source is not None else None,
                 "recipe": recipe.model_dump(mode="json"),
-                "versions": _versions(),
+                **made_with(recipe, registry),
                 "stages": {},
-            }
+            },
         )
     except BaseException:
         run.close()
@@ -283,28 +294,46 @@ def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter) ->
     return run
 
 
+def _tidy(path: Path) -> None:
+    """Remove what a killed process was just writing: it is never whole."""
+    for left in path.rglob(".*.tmp"):
+        if left.is_file():
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def _note_versions(run: Run) -> None:
+    """Say what is another than when the run was last worked on, and keep it with the run."""
+    now = made_with(run.recipe, run.registry)
+    changed = changes(run.manifest, now)
+    if changed:
+        run.reporter.warn(
+            f"The run {run.path} was made with other versions ({'; '.join(changed)}). What is there is kept; what "
+            "another version of a plugin would make otherwise is made again."
+        )
+        write_manifest(run.path, {**run.manifest, "continued": [*run.manifest.get("continued", []), now]})
+
+
 def _stored(path: Path) -> Recipe:
-    return validate(_read_manifest(path)["recipe"])
+    return validate(read_manifest(path)["recipe"])
 
 
-def _read_manifest(path: Path, missing_ok: bool = False) -> dict[str, Any]:
-    file = path / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if missing_ok:
-            return {}
-        raise RunError(f"There is no run at {path}.") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"The manifest {file} cannot be read: {error}.") from None
-    if manifest.get("format") != FORMAT:
-        raise RunError(f"The run {path} was made by another version of siked (format {manifest.get('format')}).")
-    return manifest
-
-
-def _numbered(runs: Path, recipe: Recipe) -> list[Path]:
-    pattern = re.compile(re.escape(recipe.dataset.name) + r"-\d{3,}")
-    return sorted(path.parent for path in runs.glob("*/manifest.json") if pattern.fullmatch(path.parent.name))
+def _unfinished(
+    folder: Path, stem: str, recipe: Recipe, reporter: Reporter, forked_from: str | None = None
+) -> Path | None:
+    """The latest numbered run of this very recipe that is not finished. One that cannot be read hides no other."""
+    pattern = re.compile(re.escape(stem) + r"-\d{3,}")
+    found = sorted(path.parent for path in folder.glob("*/manifest.json") if pattern.fullmatch(path.parent.name))
+    for path in reversed(found):
+        try:
+            manifest = read_manifest(path)
+            same = validate(manifest["recipe"]) == recipe and manifest.get("forked_from") == forked_from
+        except SikedError as error:
+            reporter.warn(f"Passing over {path}: {error}")
+            continue
+        if same and not manifest["finished"]:
+            return path
+    return None
 
 
 def _fresh(runs: Path, stem: str) -> Path:
@@ -326,16 +355,9 @@ def _reuse(old: Path, new: Path) -> None:
             return str(shutil.copy2(source, destination))
         return destination
 
-    for part in ("pools", "verdicts", "students"):
+    for part in ("pools", "verdicts", "imports", "students"):
         if (old / part).exists():
-            shutil.copytree(old / part, new / part, ignore=shutil.ignore_patterns(".*"), copy_function=take)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("siked", "torch", "transformers", "trl", "peft", "polars"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+            try:
+                shutil.copytree(old / part, new / part, ignore=shutil.ignore_patterns(".*.tmp"), copy_function=take)
+            except OSError as error:
+                raise unwritable(new / part, error) from None

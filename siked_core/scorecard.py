@@ -56,6 +56,10 @@ class StrategyScore:
     """The share of all questions for which it chose it."""
     forced: Score | None = None
     """Of all questions, when it was told to use it."""
+    chosen_families: Mapping[str, Score] = field(default_factory=dict)
+    """`chosen`, by the problems' family."""
+    forced_families: Mapping[str, Score] = field(default_factory=dict)
+    """`forced`, by the problems' family."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -63,6 +67,8 @@ class StrategyScore:
             "chosen": self.chosen.as_dict(),
             "share": self.share,
             "forced": self.forced.as_dict() if self.forced else None,
+            "chosen_families": _as_dicts(self.chosen_families),
+            "forced_families": _as_dicts(self.forced_families),
         }
 
     @classmethod
@@ -73,7 +79,17 @@ class StrategyScore:
             Score.from_dict(content["chosen"]),
             content["share"],
             Score.from_dict(forced) if forced else None,
+            _from_dicts(content["chosen_families"]),
+            _from_dicts(content["forced_families"]),
         )
+
+
+def _as_dicts(scores: Mapping[str, Score]) -> dict[str, Any]:
+    return {name: score.as_dict() for name, score in scores.items()}
+
+
+def _from_dicts(content: Mapping[str, Any]) -> dict[str, Score]:
+    return {name: Score.from_dict(item) for name, item in content.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +115,7 @@ class Scorecard:
             "split": self.split,
             "score": self.score.as_dict(),
             "strategies": [strategy.as_dict() for strategy in self.strategies],
-            "families": {name: score.as_dict() for name, score in self.families.items()},
+            "families": _as_dicts(self.families),
             "untagged": self.untagged,
             "statuses": dict(self.statuses),
         }
@@ -112,7 +128,7 @@ class Scorecard:
             content["split"],
             Score.from_dict(content["score"]),
             tuple(StrategyScore.from_dict(item) for item in content["strategies"]),
-            {name: Score.from_dict(item) for name, item in content["families"].items()},
+            _from_dicts(content["families"]),
             content["untagged"],
             content["statuses"],
         )
@@ -127,6 +143,35 @@ class MixtureSummary:
     by_source: Mapping[str, int]
     alpha: float
     """The share of the teacher's rows (section 3 of the SIKeD paper)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpSummary:
+    """What drawing again where it was needed gave, beside equally many draws of everything for as many tokens.
+
+    A cell is a problem under one strategy, or a problem alone where the student chose.
+    """
+
+    further: int
+    """Samples beyond the first ones."""
+    cells: int
+    solved: int
+    """Cells with a correct sample."""
+    tokens: int
+    """Of all samples' prompts and completions."""
+    uniform_draws: float
+    """Draws of every cell for as many tokens, or for fewer where more is not known; a fraction is a share of cells."""
+    uniform_solved: float
+    uniform_tokens: int
+
+    @property
+    def per_thousand(self) -> float:
+        """Solved cells per thousand tokens."""
+        return 1000 * self.solved / self.tokens if self.tokens else 0.0
+
+    @property
+    def uniform_per_thousand(self) -> float:
+        return 1000 * self.uniform_solved / self.uniform_tokens if self.uniform_tokens else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +190,7 @@ class PoolSummary:
     problems: int
     set_aside: int = 0
     """Samples that a verifier failed on; they are in none of the other counts."""
+    top_up: TopUpSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +237,14 @@ class RunReport:
     """Where the chosen student lies."""
     excluded: Mapping[str, int] = field(default_factory=dict)
     """Data set and split -> problems left out."""
+    training_tokens: Mapping[str, int] = field(default_factory=dict)
+    """Student -> tokens of prompts and targets that it was trained on, in all rounds up to it, over all epochs."""
+    contaminated: Mapping[str, str] = field(default_factory=dict)
+    """Of those left out, the training problems that were too near a test problem: id -> that test problem's id."""
+
+    spending: Mapping[str, Any] = field(default_factory=dict)
+    """What the run took, in all and by stage (`siked_core.spending.document`), and under "quoted" beside what it had
+    been quoted to take (`siked_core.quoted.against`)."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -201,4 +255,7 @@ class RunReport:
             "test": [card.as_dict() for card in self.test],
             "student": self.student,
             "excluded": dict(self.excluded),
+            "contaminated": dict(self.contaminated),
+            "training_tokens": dict(self.training_tokens),
+            "spending": dict(self.spending),
         }

@@ -13,6 +13,7 @@ from siked_core.errors import ModelError, RecipeError, unknown
 from siked_core.format import StudentFormat
 from siked_core.keys import digest, seed_of
 from siked_core.models import SIDE_FILE, read_side_file
+from siked_core.permission import permitted
 from siked_core.records import Problem, Rationale, Sampling, Status, Unreadable, Verdict
 from siked_core.registry import Registry
 
@@ -55,11 +56,14 @@ def solve(
     *,
     strategy: str | None = None,
     max_tokens: int | None = None,
+    allow_unsafe_exec: bool = False,
 ) -> list[Solution]:
     """Answer questions, greedily, with the student at `folder` (its own folder, or a run's).
 
     Args:
         strategy: force this one; None lets the student choose.
+        allow_unsafe_exec: run the student's programs even where they cannot be caged. What its folder says of that
+            counts for nothing: it may come from anywhere.
 
     Raises:
         ModelError: there is no student.
@@ -88,7 +92,7 @@ def solve(
             texts[place] = completion.text
     finally:
         generator.close()
-    return _judge(questions, texts, strategy, strategies, format, side, registry)
+    return _judge(questions, texts, strategy, strategies, format, side, registry, allow_unsafe_exec)
 
 
 def _judge(
@@ -99,6 +103,7 @@ def _judge(
     format: StudentFormat,
     side: dict[str, Any],
     registry: Registry,
+    allow_unsafe_exec: bool,
 ) -> list[Solution]:
     solutions: list[Solution] = []
     verifiers: dict[str, Verifier] = {}
@@ -115,6 +120,7 @@ def _judge(
             else:
                 if used not in verifiers:
                     name, options = side["verifiers"][used]
+                    options = permitted(registry, name, options, unsafe=allow_unsafe_exec)
                     verifiers[used] = registry.create("verifier", name, options)
                 verdict = verifiers[used].answers([read])[0]
             solutions.append(Solution(question, used, rest, verdict))

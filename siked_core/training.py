@@ -7,17 +7,17 @@ also train the newline that many chat templates put after the end of a turn.)
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from siked_core.checkpoints import keep_newest, newest_whole, seal
 from siked_core.contracts import TrainingExample, TrainingRow
 from siked_core.errors import ModelError
 from siked_core.format import StudentFormat
 from siked_core.models import choose_device, choose_dtype, encode, load_weights
+from siked_core.order import in_order
 from siked_core.recipe import LoraRecipe, TrainingRecipe
 from siked_core.reporting import Progress
 
@@ -30,7 +30,7 @@ class Trained:
 
     steps: int
     tokens: int
-    """Tokens of prompts and targets, over all epochs."""
+    """Tokens of prompts and targets, without padding, over all epochs."""
     loss: float
     """Mean over the steps of the training loss per target token (nats)."""
 
@@ -75,15 +75,18 @@ def fit(
     checkpoints: Path,
     destination: Path,
     progress: Progress,
+    at_checkpoint: Callable[[], None] | None = None,
 ) -> Trained:
     """Train `base` on the examples and write a whole, merged Hugging Face folder to `destination`.
 
-    Resumes from the newest checkpoint where there is one; checkpoints are removed at the end.
+    Resumes from the newest whole checkpoint where there is one. The checkpoints are left to the caller, who removes
+    them when what was written is in its place.
 
     Args:
         base: a model folder or hub name.
         tokenizer: goes with the model, its chat template set.
         destination: a folder that does not exist yet.
+        at_checkpoint: called after each checkpoint but the last; what it raises ends the training there.
 
     Raises:
         ModelError: the base cannot be loaded, or the device lacks memory.
@@ -96,14 +99,14 @@ def fit(
     datasets.disable_progress_bars()
     device = choose_device()
     on_cpu = device == "cpu"
-    weighted = any(example.weights for example in examples)
     chosen_dtype = choose_dtype(dtype, device, base)
     model = load_weights(base, chosen_dtype).train()
     columns: dict[str, list[Any]] = {
         "input_ids": [list(example.input_ids) for example in examples],
         "labels": [list(example.labels) for example in examples],
     }
-    if weighted:
+    packed = recipe.packing and not any(example.weights for example in examples)
+    if not packed:
         columns["loss_weights"] = [list(example.weights or [1.0] * len(example.labels)) for example in examples]
     config = SFTConfig(
         output_dir=str(checkpoints),
@@ -121,20 +124,23 @@ def fit(
         use_cpu=on_cpu,
         bf16=not on_cpu and chosen_dtype is torch.bfloat16,
         activation_checkpointing=not on_cpu,
-        train_sampling_strategy="random" if recipe.packing else "group_by_length",
         save_strategy="steps",
         save_steps=recipe.checkpoint_steps,
-        save_total_limit=2,
         logging_strategy="steps",
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=not on_cpu,
+        include_num_input_tokens_seen="non_padding",
     )
     trainer_type, collator = SFTTrainer, None
-    if weighted:
-        trainer_type = _weighted_trainer()
+    if not packed:
+        targets = sum(label != -100 for example in examples for label in example.labels)
+        trainer_type = _weighted_trainer(targets / len(examples))
         collator = _weighted_collator(DataCollatorForLanguageModeling, tokenizer.pad_token_id)
+    if not recipe.packing:
+        lengths = [len(example.input_ids) for example in examples]
+        trainer_type = in_order(trainer_type, lengths, recipe.batch_size * recipe.accumulation, seed)
     trainer = trainer_type(
         model=model,
         args=config,
@@ -142,11 +148,12 @@ def fit(
         processing_class=tokenizer,
         peft_config=_peft(lora),
         data_collator=collator,
-        callbacks=[_follow(progress)],
+        callbacks=[_follow(progress, checkpoints, at_checkpoint)],
     )
     _quiet(trainer)
     try:
-        trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
+        newest = newest_whole(checkpoints)
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     except torch.OutOfMemoryError:
         raise ModelError(
             f"The device ran out of memory while training '{base}'. Lower training.batch_size (raising "
@@ -157,29 +164,9 @@ def fit(
         trained = trained.merge_and_unload()
     trained.__dict__.pop("forward", None)  # the trainer's fused language-model head sits on this instance
     _save(trained, tokenizer, destination)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    tokens = sum(len(example.input_ids) for example in examples)
-    # The log is part of every checkpoint, so a resumed training knows the losses of its earlier steps too.
+    # The state is part of every checkpoint, so a resumed training knows the tokens and losses of its earlier steps too.
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return Trained(trainer.state.global_step, round(tokens * epochs), sum(losses) / len(losses))
-
-
-def _last_whole_checkpoint(checkpoints: Path) -> str | None:
-    """The newest checkpoint that was written to its end: the trainer's state is written last. The rest goes."""
-    steps = sorted(checkpoints.glob("checkpoint-*"), key=lambda folder: -int(folder.name.rpartition("-")[2]))
-    for folder in steps:
-        if _is_json(folder / "trainer_state.json"):
-            return str(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-    return None
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+    return Trained(trainer.state.global_step, trainer.state.num_input_tokens_seen, sum(losses) / len(losses))
 
 
 def _save(model: Any, tokenizer: Any, destination: Path) -> None:
@@ -215,8 +202,8 @@ def _peft(lora: LoraRecipe | None) -> Any:
     )
 
 
-def _follow(progress: Progress) -> Any:
-    """A callback that reports optimiser steps and the loss."""
+def _follow(progress: Progress, checkpoints: Path, at_checkpoint: Callable[[], None] | None) -> Any:
+    """A callback that reports optimiser steps and the loss, and sees to the checkpoints."""
     from transformers import TrainerCallback
 
     class Follow(TrainerCallback):  # type: ignore[misc]
@@ -230,6 +217,13 @@ def _follow(progress: Progress) -> Any:
             if logs and "loss" in logs:
                 progress.describe(f"loss {float(logs['loss']):.3f}")
 
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.is_world_process_zero:
+                seal(checkpoints / f"checkpoint-{state.global_step}")
+                keep_newest(checkpoints, 2)
+            if at_checkpoint and state.global_step < state.max_steps:
+                at_checkpoint()
+
     return Follow()
 
 
@@ -239,8 +233,15 @@ def _quiet(trainer: Any) -> None:
     trainer.remove_callback(PrinterCallback)
 
 
-def _weighted_trainer() -> Any:
-    """`SFTTrainer` with the loss  -sum_j w_j log p_j / number of target tokens: with weights of one, the plain one."""
+def _weighted_trainer(target_tokens: float) -> Any:
+    """`SFTTrainer` with the loss  -sum_j w_j log p_j / (rows of a step x `target_tokens`).
+
+    The plain one divides by the target tokens of the very step, so that a token weighs more among short rows. The tags
+    of strategies with short rationales would then be learnt better than others that are as frequent, and chosen.
+
+    Args:
+        target_tokens: the mean of a row, over all rows.
+    """
     from trl import SFTTrainer
 
     class WeightedTrainer(SFTTrainer):  # type: ignore[misc]
@@ -258,10 +259,10 @@ def _weighted_trainer() -> Any:
             weights = inputs.pop("loss_weights")  # (B, T)
             outputs = model(**inputs, use_cache=False, fused_lm_head=True)
             # log_probs: (B, T - 1), zero where there is no loss
-            count = outputs.label_mask.sum() if num_items_in_batch is None else num_items_in_batch
-            loss = -(outputs.log_probs * weights[:, 1:]).sum() / count
-            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-                loss = loss * self.accelerator.num_processes
+            rows = self.args.per_device_train_batch_size
+            if num_items_in_batch is not None:  # the trainer then leaves the mean over accumulated batches to the loss
+                rows *= self.args.gradient_accumulation_steps
+            loss = -(outputs.log_probs * weights[:, 1:]).sum() / (rows * target_tokens)
             return (loss, outputs) if return_outputs else loss
 
     return WeightedTrainer

@@ -321,7 +321,8 @@ def test_audit_through_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["teach", "--preset", "pocket-smoke", "--run", "a", "-q"]) == 0
+    often_wrong = ["--set", "teacher.generator.options.error_rate=0.3"]
+    assert main(["teach", "--preset", "pocket-smoke", *often_wrong, "--run", "a", "-q"]) == 0
     capsys.readouterr()
     assert main(["audit", "a", "--verifier", "agreement", "--json", "-q"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -29,6 +29,8 @@ PUBLIC_MODULES = {
     "siked_core.latex",
     "siked_core.models",
     "siked_core.numbers",
+    "siked_core.recorded",
+    "siked_core.rows",
     "siked_core.sandbox",
     "siked_core.testing",
 }

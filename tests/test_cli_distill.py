@@ -59,7 +59,7 @@ def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The whole command in a process of its own, as a user starts it."""
     folder = tmp_path_factory.mktemp("world")
-    arguments = ["distill", "--preset", "pocket-smoke", "--strategies", ",".join(STRATEGIES), "--baselines"]
+    arguments = ["distill", "--preset", "pocket-smoke", "--strategies", ",".join(STRATEGIES), "--baselines", "single"]
     done = subprocess.run(
         [sys.executable, "-m", "siked_cli", *arguments],
         cwd=folder,
@@ -146,7 +146,16 @@ def test_runs_lists_the_run_as_finished(siked: Siked, world: World) -> None:
 
 
 def test_the_stages_alone_do_what_the_loop_does(siked: Siked, tmp_path: Path, world: World) -> None:
-    recipe = ["--preset", "pocket-smoke", "--strategies", ",".join(STRATEGIES), "--run", "alone", "--baselines"]
+    recipe = [
+        "--preset",
+        "pocket-smoke",
+        "--strategies",
+        ",".join(STRATEGIES),
+        "--run",
+        "alone",
+        "--baselines",
+        "single",
+    ]
     taught = json.loads(siked(tmp_path, "teach", *recipe, "--json", "-q").stdout)
     assert taught["pool"] == "teacher"
     assert taught["samples"] == 48 * 3

@@ -47,14 +47,6 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, caps
     assert said == "Interrupted. To continue where it stopped: siked distill --rounds 1 --json\n"
 
 
-def test_an_interrupted_fork_is_not_forked_again(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    failing(monkeypatch, KeyboardInterrupt())
-    assert application.main(["distill", "--run", "mine", "--fork"]) == 130
-    assert "leave out --fork" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("number", "words"),
     [

@@ -8,10 +8,12 @@ import re
 import pytest
 from rich.console import Console
 
+from siked_cli import figures
 from siked_cli.live import LiveReporter
 from siked_cli.output import Output
 from siked_cli.plain import PlainReporter
 from siked_core.reporting import Reporter, SilentReporter
+from siked_core.spending import Spent
 
 
 class Clock:
@@ -52,6 +54,58 @@ def test_plain_progress_comes_at_most_every_five_seconds_with_rate_and_time_left
         "rollout: 50 of 100 samples, 4.0/s, 12 s left, yield 61 %",
         "rollout: 70 of 100 samples, 4.0/s, 8 s left, yield 61 %",
     ]
+
+
+SPENT = Spent(20, 12345, 678, 1.5, 187.0)
+
+
+def test_plain_lines_say_what_was_spent_and_the_time_goes_on() -> None:
+    reporter, stream, clock = plain()
+    reporter.spent(SPENT, "EUR")
+    with reporter.stage("train", 10, "steps") as progress:
+        progress.advance()
+        clock.now += 6
+        progress.advance()
+        clock.now += 2
+    began, during, ended = stream.getvalue().splitlines()
+    assert "spent" not in began
+    assert during.endswith("| spent 12,345 tokens in, 678 out, 1.50 EUR, 3:13")
+    assert ended.endswith("| spent 12,345 tokens in, 678 out, 1.50 EUR, 3:15")
+    reporter.spent(SPENT, "")
+    with reporter.stage("mix", 1, "mixture"):
+        pass
+    assert stream.getvalue().endswith("| spent 12,345 tokens in, 678 out, free, 3:07\n")
+
+
+def test_the_live_view_keeps_what_was_spent_under_the_bars() -> None:
+    reporter, stream = live()
+    with reporter.stage("teach", 10, "samples") as progress:
+        reporter.spent(SPENT, "EUR")
+        progress.advance(5)
+        assert reporter._bars is not None
+        reporter._bars.refresh()
+    # A stage that is told nothing still shows it.
+    before = len(shown(stream))
+    with reporter.stage("verify", 10, "samples"):
+        assert reporter._bars is not None
+        reporter._bars.refresh()
+    pattern = r"spent  12,345 tokens in, 678 out, 1\.50 EUR, 3:0[78]"
+    assert re.search(pattern, shown(stream)[:before])
+    assert re.search(pattern, shown(stream)[before:])
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(0, "0.00 EUR"), (1234.5, "1,234.50 EUR"), (0.0312, "0.031 EUR"), (0.5, "0.50 EUR")]
+)
+def test_money(amount: float, text: str) -> None:
+    assert figures.money(amount, "EUR") == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 B"), (999, "999 B"), (1234, "1.2 kB"), (4.7e6, "4.7 MB"), (2e13, "20.0 TB")]
+)
+def test_sizes(number: float, text: str) -> None:
+    assert figures.size(number) == text
 
 
 def broken_off(reporter: Reporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 
@@ -55,9 +56,12 @@ def card_of(
                 Score(each // 2, each),
                 each / total if total else 0.0,
                 Score(total // 3, total) if forced else None,
+                {"short": Score(each // 4, each // 2), "unknown": Score(0, each - each // 2)},
+                {"short": Score(total // 6, total // 2), "unknown": Score(0, total - total // 2)} if forced else {},
             )
             for name in strategies
         ),
+        {"short": Score(right // 2, total // 2), "unknown": Score(0, total - total // 2)},
         untagged=total // 50,
         statuses={"correct": right, "wrong": total - right, "timeout": 0},
     )
@@ -102,6 +106,8 @@ def report_of(rounds: int = 4, outside: Sequence[str] = ("svamp", "asdiv", "mult
         tuple(test),
         f"runs/gsm8k-001/students/round-{chosen}",
         {"asdiv-test": 146},
+        {f"round-{number}": 123_456_789 * (number + 1) for number in range(rounds)}
+        | {"only-cot": 6_400, "only-pot": 6_500},
     )
 
 
@@ -121,7 +127,7 @@ def test_the_report_shows_every_figure_that_was_asked_for() -> None:
     assert "46.0 (41.7-50.4)" in row  # 230 of 500 on validation
     assert "45.5 (42.8-48.2)" in row  # 600 of 1,319 on test
     assert "0.33" in row  # the teacher's share of the mixture
-    assert "123,456,789" in row
+    assert "493,827,156" in row
     unscored = next(line for line in lines if line.lstrip().startswith("round-1"))
     assert unscored.split()[1:4] == ["42.0", "(37.8-46.4)", "-"], "only two rounds were scored on test"
     baseline = next(line for line in lines if line.lstrip().startswith("only-cot"))
@@ -166,6 +172,26 @@ def test_strategies_that_were_not_forced_have_no_such_column() -> None:
     assert "forced" not in text_of(scorecard_tables(card_of("round-1", forced=False)))
 
 
+def test_families_show_what_was_chosen_and_what_would_have_been_better() -> None:
+    card = Scorecard(
+        "round-0", "pocket", "validation", Score(3, 10),
+        (
+            StrategyScore("cot", Score(2, 6), 0.6, Score(5, 10), {"gap": Score(2, 5), "bill": Score(0, 1)},
+                          {"gap": Score(4, 5), "bill": Score(1, 5)}),
+            StrategyScore("pot", Score(1, 4), 0.4, Score(6, 10), {"bill": Score(1, 4)},
+                          {"gap": Score(2, 5), "bill": Score(4, 5)}),
+        ),
+        {"bill": Score(1, 5), "gap": Score(2, 5)},
+    )  # fmt: skip
+    report = report_of(rounds=1)
+    first = dataclasses.replace(report.rounds[0], validation=card)
+    shown = text_of(report_tables(dataclasses.replace(report, rounds=(first,)))).splitlines()
+    start = next(place for place, line in enumerate(shown) if line.startswith("Families of problems, round-0"))
+    rows = [line.split() for line in shown[start:]]
+    assert ["bill", "5", "20.0", "pot", "20.0", "80.0"] in rows
+    assert ["gap", "5", "40.0", "cot", "80.0", "40.0"] in rows
+
+
 def test_nothing_judged_is_a_dash_and_never_a_zero() -> None:
     empty = card_of("round-0", right=0, total=0)
     report = RunReport(
@@ -184,6 +210,7 @@ def test_nothing_judged_is_a_dash_and_never_a_zero() -> None:
         "the limit of 0 rounds was reached",
         (),
         "runs/pocket-001/students/round-0",
+        training_tokens={"round-0": 0},
     )
     shown = text_of(report_tables(report))
     row = next(line for line in shown.splitlines() if line.lstrip().startswith("round-0 *"))

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from siked_core import DataError
 from siked_core.numbers import read_number
+from siked_core.rows import Row, read_rows
 from siked_plugins.datasets import hub, tabular
 from siked_plugins.datasets.asdiv import Asdiv, without_unit
 from siked_plugins.datasets.gsm8k import Gsm8k
 from siked_plugins.datasets.jsonl import Jsonl
 from siked_plugins.datasets.multiarith import MultiArith
-from siked_plugins.datasets.rows import Row, read_rows
 from siked_plugins.datasets.svamp import Svamp
 from siked_plugins.datasets.tabular import TabularDataset
 

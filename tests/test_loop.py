@@ -29,6 +29,7 @@ from siked_core.reporting import SilentReporter
 from siked_core.run import Run, attach, start
 from siked_core.stages.evaluate import evaluate
 from siked_core.stages.mix import mix
+from siked_core.stages.prepare import dealt, problems
 from siked_core.stages.rollout import rollout
 from siked_core.stages.teach import teach
 from siked_core.stages.train import train
@@ -48,7 +49,7 @@ def open_run(folder: Path, tiny: Path, registry: Registry | None = None, name: s
 
 
 def test_whole_loop_and_its_report(tmp_path: Path, tiny: Path) -> None:
-    with open_run(tmp_path, tiny, baselines=True) as run:
+    with open_run(tmp_path, tiny, baselines="single") as run:
         found = distill(run)
         again = report(run)
     assert [one.round for one in found.rounds] == [0, 1]
@@ -60,6 +61,44 @@ def test_whole_loop_and_its_report(tmp_path: Path, tiny: Path) -> None:
     assert all(card.split == "test" and card.score.total == 6 for card in found.test)
     assert Path(found.student, "model.safetensors").exists()
     assert json.loads(json.dumps(found.as_dict())) == again
+
+
+def test_baselines_of_equal_budget_are_trained_on_as_many_tokens_as_all_rounds(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny, baselines="equal_budget") as run:
+        found = distill(run)
+        rows = pl.read_parquet(run.mixture("round-0")).height
+        longest = max(read_side_file(run.student(name))["training_tokens"] for name in ("round-0", "round-1")) / rows
+    budget = sum(one.training_tokens for one in found.rounds)
+    assert {card.student for card in found.test} >= {"round-0", "combined", "only-loud", "only-quiet"}
+    assert found.training_tokens["round-1"] == budget > found.training_tokens["round-0"]
+    for student in ("combined", "only-loud", "only-quiet"):
+        # Training ends with a whole batch, so at most a batch lies between.
+        assert budget - 2 * longest <= found.training_tokens[student] <= budget + 4 * longest, student
+
+
+def test_fresh_rounds_sample_and_train_on_problems_that_no_student_has_seen(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny, rollout={"problems": "fresh", "samples": 2}, baselines="equal_budget") as run:
+        found = distill(run)
+        parts = [{problem.id for problem in dealt(run, number)} for number in (0, 1)]
+        sampled = set(run.pool("round-1").read().get_column("problem_id"))
+        trained = [set(pl.read_parquet(run.mixture(name)).get_column("problem_id"))
+                   for name in ("round-0", "round-1", "combined")]  # fmt: skip
+        everything = {problem.id for problem in problems(run, "train")}
+    assert parts[0] | parts[1] == everything
+    assert not parts[0] & parts[1]
+    assert abs(len(parts[0]) - len(parts[1])) <= 1
+    assert sampled == parts[1]
+    assert found.rounds[1].pool.problems == len(parts[1])
+    assert trained[0] <= parts[0]
+    assert trained[1] <= parts[1]
+    assert trained[2] & parts[0]
+    assert trained[2] & parts[1], "the baselines have all of the teacher's rows"
+
+
+def test_too_few_problems_for_fresh_rounds_are_refused(tmp_path: Path, tiny: Path) -> None:
+    few = {"rollout": {"problems": "fresh"}, "stopping": {"rounds": 12}}
+    with open_run(tmp_path, tiny, **few) as run, pytest.raises(RunError, match="cannot be dealt to round 0 and 12"):
+        distill(run)
 
 
 def test_resuming_a_finished_run_costs_nothing_and_finds_the_same(tmp_path: Path, tiny: Path) -> None:
@@ -93,10 +132,10 @@ def test_interrupted_teaching_goes_on_where_it_was(tmp_path: Path, tiny: Path) -
     with open_run(tmp_path, tiny, toy_registry(Interrupted)) as run, pytest.raises(KeyboardInterrupt):
         teach(run)
     with attach("run", toy_registry(), SilentReporter(), runs=tmp_path) as run:
-        assert len(run.pool("teacher").keys()) == 10, "two whole chunks of five"
+        assert len(run.pool("teacher").keys()) == 11, "two whole chunks of five, and what the third had"
         calls = ToyTeacher.calls
         broken = teach(run)
-        assert ToyTeacher.calls - calls == 10
+        assert ToyTeacher.calls - calls == 9
         rows = verdicts_of(run, "teacher").select("key", "text", "status")
     with open_run(tmp_path, tiny, name="unbroken") as run:
         assert teach(run) == broken

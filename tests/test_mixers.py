@@ -130,6 +130,14 @@ def test_adaptive_replaces_per_strategy_not_per_problem() -> None:
     assert mixed(Adaptive(), table(rows)) == ["k3", "k1", "k2"]
 
 
+def test_adaptive_per_problem_teaches_only_what_the_student_solves_under_no_strategy() -> None:
+    rows: list[Row] = [
+        ("q1", "cot", "teacher"), ("q1", "pot", "teacher"), ("q2", "cot", "teacher"), ("q2", "pot", "teacher"),
+        ("q1", "pot", "student"),
+    ]  # fmt: skip
+    assert mixed(Adaptive({"per": "problem"}), table(rows)) == ["k4", "k2", "k3"]
+
+
 def test_adaptive_needs_less_of_the_teacher_as_the_student_solves_more() -> None:
     teacher = [(problem, "cot", "teacher") for problem in "abcd"]
     shares = []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from siked_core import DataError, Problem
 from siked_plugins.datasets.pocket import PocketWorld
+from siked_plugins.pocket.facts import FACTS
 from siked_plugins.pocket.sketch import Difficulty, evaluate, plain
 from siked_plugins.pocket.words import spoken
 from siked_plugins.pocket.world import FAMILIES, SPLITS, Split, draw_problem, sample, split_of
@@ -70,6 +71,7 @@ def test_every_number_of_a_solution_is_told_or_worked_out(
     words |= {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "twice": 2, "doubled": 2, "tripled": 3, "four": 4}
     known = {2, 100, 1}  # a pair, per cent, one share more
     known |= {n for unit, n in (("week", 7), ("minute", 60), ("day", 24), ("dozen", 12)) if unit in problem.question}
+    known |= {fact.number for fact in FACTS if fact.many in problem.question}
     for token in problem.question.replace("%", " ").replace(",", " ").replace(".", " ").replace("?", " ").split():
         if token.isdigit() or token in words:
             known.add(int(token) if token.isdigit() else words[token])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 import yaml
@@ -85,13 +85,13 @@ def test_an_assignment_may_choose_preset_and_student() -> None:
 
 def test_values_of_assignments_are_yaml() -> None:
     recipe = resolve(
-        assignments=["strategies=[cot, {name: pot, options: {shots: 2}}]", "student.lora={r: 4}", "baselines=true"]
+        assignments=["strategies=[cot, {name: pot, options: {shots: 2}}]", "student.lora={r: 4}", "baselines=single"]
     )
     assert recipe.strategy_names == ("cot", "pot")
     assert recipe.strategies[1].options == {"shots": 2}
     assert recipe.student.lora is not None
     assert recipe.student.lora.r == 4
-    assert recipe.baselines is True
+    assert recipe.baselines == "single"
     assert resolve(assignments=["student.lora=null"], preset="paper").student.lora is None
 
 
@@ -151,7 +151,8 @@ def _places(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str
     """(where, a key that exists there) for every section of the recipe."""
     for name, field in model.model_fields.items():
         yield prefix, name
-        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+        members = () if get_origin(field.annotation) is dict else getattr(field.annotation, "__args__", ())
+        for inner in (field.annotation, *members):
             if isinstance(inner, type) and issubclass(inner, BaseModel) and inner is not PluginChoice:
                 yield from _places(inner, f"{prefix}{name}.")
 

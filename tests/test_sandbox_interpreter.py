@@ -390,7 +390,7 @@ def test_without_the_interpreter_the_cage_judges_all(monkeypatch: pytest.MonkeyP
     elif fault == "binary":
         monkeypatch.setattr("pydantic_monty._binary.find_monty_binary", lambda: "/bin/false")
     else:
-        monkeypatch.setattr(module, "BOOTSTRAP", "raise RuntimeError('no such luck')")
+        monkeypatch.setattr(module, "_MODULE", "no.such.module")
     with ProgramPool(allow_unsafe=UNSAFE, fast=True) as pool:
         assert [(one.answer, one.tier) for one in pool.run(["answer = 1"] * 3)] == [("1", 2)] * 3
         assert isinstance(pool.fast_layers(), str)

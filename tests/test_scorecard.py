@@ -55,6 +55,7 @@ def test_the_interval_is_symmetric_in_right_and_wrong(total: int, correct: int) 
 
 COUNTS = st.integers(0, 50)
 SCORES = st.builds(lambda right, wrong: Score(right, right + wrong), COUNTS, COUNTS)
+FAMILIES = st.dictionaries(st.text(max_size=4), SCORES, max_size=3)
 CARDS = st.builds(
     Scorecard,
     student=st.text(max_size=5),
@@ -62,9 +63,10 @@ CARDS = st.builds(
     split=st.sampled_from(["validation", "test"]),
     score=SCORES,
     strategies=st.lists(
-        st.builds(StrategyScore, st.text(max_size=4), SCORES, st.floats(0, 1), st.none() | SCORES), max_size=3
+        st.builds(StrategyScore, st.text(max_size=4), SCORES, st.floats(0, 1), st.none() | SCORES, FAMILIES, FAMILIES),
+        max_size=3,
     ).map(tuple),
-    families=st.dictionaries(st.text(max_size=4), SCORES, max_size=3),
+    families=FAMILIES,
     untagged=COUNTS,
     statuses=st.dictionaries(st.text(max_size=4), COUNTS, max_size=3),
 )

@@ -38,13 +38,19 @@ def tokenizer_of(folder: Path):
     return tokenizer
 
 
-def run(tiny: Path, folder: Path, examples: list[TrainingExample], lora: LoraRecipe | None = None) -> Trained:
+def run(
+    tiny: Path,
+    folder: Path,
+    examples: list[TrainingExample],
+    lora: LoraRecipe | None = None,
+    recipe: TrainingRecipe = RECIPE,
+) -> Trained:
     return fit(
         base=str(tiny),
         tokenizer=tokenizer_of(tiny),
         examples=examples,
-        epochs=RECIPE.epochs,
-        recipe=RECIPE,
+        epochs=recipe.epochs,
+        recipe=recipe,
         lora=lora,
         dtype="float32",
         seed=7,
@@ -100,6 +106,31 @@ def test_weights_of_one_are_the_plain_trainer(tiny: Path, tmp_path: Path) -> Non
     assert any(not torch.allclose(plain[name], zero[name]) for name in plain)
 
 
+def test_a_tag_is_learnt_by_how_often_it_stands_not_by_how_short_its_rationales_are(tiny: Path, tmp_path: Path) -> None:
+    """In batches of like length the short strategy's tag would weigh several times as much as the long one's."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = tokenizer_of(tiny)
+    encoder = row_encoder(tokenizer, FORMAT)
+    examples = [
+        encoder(TrainingRow(FORMAT.prompt(f"{n} and {n}?"), FORMAT.target(strategy, text), strategy))
+        for n in range(1, 41)
+        for strategy, text in (("cot", "That is what it comes to. " * 3), ("pot", "x"))
+    ]
+    run(tiny, tmp_path, examples, recipe=RECIPE.model_copy(update={"epochs": 40, "batch_size": 8}))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "student").eval()
+    prompt = encode(tokenizer, FORMAT.prompt("5 and 5?"))
+    shares = []
+    for strategy in ("cot", "pot"):
+        tag = tokenizer(FORMAT.tag_of(strategy), add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            scores = model(torch.tensor([[*prompt, *tag]])).logits[0].log_softmax(-1)
+        shares.append(sum(scores[len(prompt) - 1 + place, token] for place, token in enumerate(tag)).exp().item())
+    assert sum(shares) > 0.5, "it has learnt to write tags at all"
+    assert 0.35 < shares[1] / sum(shares) < 0.65, shares
+
+
 def test_training_learns_and_repeats(tiny: Path, tmp_path: Path) -> None:
     import torch
 
@@ -111,7 +142,8 @@ def test_training_learns_and_repeats(tiny: Path, tmp_path: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert first.loss < 4.0, "a byte costs 5.6 nats before training"
     assert first.tokens == 2 * sum(len(one.input_ids) for one in examples)
-    assert not (tmp_path / "first" / "checkpoints").exists()
+    steps = [path.name for path in (tmp_path / "first" / "checkpoints").glob("checkpoint-*")]
+    assert steps == ["checkpoint-64"], "kept until the student is in its place"
 
 
 def test_lora_writes_a_merged_folder(tiny: Path, tmp_path: Path) -> None:

@@ -228,6 +228,40 @@ def test_equation_solves_nonlinear_systems_in_the_cage(equation: EquationVerifie
 values = st.fractions(min_value=-1000, max_value=1000, max_denominator=60)
 
 
+@pytest.mark.parametrize(
+    ("system", "question", "note"),
+    [
+        ("ans = 3 - 7", "How many apples are left?", "negative"),
+        ("ans = 3 - 7", "How many hours are left?", "negative"),
+        ("ans = 10 / 4", "How many buses are needed?", "whole"),
+        ("ans = 10 / 4", "Ann has 2 hours. HOW MANY more red pens\ndoes she need?", "whole"),
+        ("ans = 10 / 4", "How many pounds of flour does she need?", ""),
+        ("ans = 10 / 4", "How many total hours?", ""),
+        ("ans = 10 / 4", "How many miles per hour?", ""),
+        ("ans = 10 / 4", "How many apples does each child get?", "whole"),
+        ("ans = 10 / 4", "How much does it cost?", ""),
+        ("ans = 3 - 7", "How much warmer is it?", ""),
+        ("ans = 10 / 5", "How many buses are needed?", ""),
+        ("ans = 1\nans = 2", "How many buses are needed?", ""),
+    ],
+)
+def test_equation_notes_an_answer_that_cannot_be_a_count(
+    equation: EquationVerifier, system: str, question: str, note: str
+) -> None:
+    def judged(gold: str) -> Verdict:
+        return equation.verify([Claim(Problem("1", question, gold), rationale(system))])[0]
+
+    plain, found = equation.answers([rationale(system)])[0], judged("99")
+    assert (found.status, found.answer) == (
+        Status.WRONG if plain.status is Status.ANSWERED else plain.status,
+        plain.answer,
+    )
+    assert ("the question asks how many" in found.why) == bool(note)
+    assert note in found.why
+    if plain.answer:  # what the gold answer agrees with is not doubted
+        assert judged(plain.answer) == Verdict(Status.CORRECT, plain.answer)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(values, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_equation_finds_the_solution_that_a_system_was_made_from(solution: list[Fraction], random: object) -> None:

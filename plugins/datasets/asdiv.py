@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from pydantic import Field
 
 from siked_core import DataError, Dataset, Options, hookimpl
-from siked_plugins.datasets.rows import Row, read_bytes
+from siked_core.rows import Row, read_bytes
 from siked_plugins.datasets.svamp import join_sentences
 from siked_plugins.datasets.tabular import Record, TabularDataset, TabularOptions, cell
 
@@ -39,6 +39,7 @@ class Asdiv(TabularDataset):
     """Word problems of many kinds and grades: 2,305 to test, most with a number as answer (Miao et al. 2020)."""
 
     name = "asdiv"
+    licence = "cc-by-nc-4.0"
     options_type: ClassVar[type[Options]] = AsdivOptions
     files: ClassVar[Mapping[str, tuple[str, ...]]] = {"test": ("ASDiv.xml", "asdiv.xml")}
     published_splits: ClassVar[Mapping[str, str]] = {"test": "test"}

@@ -17,7 +17,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from siked_core import DataError, Dataset, Options, hookimpl
-from siked_plugins.datasets.rows import Row, read_rows
+from siked_core.rows import Row, read_rows
 from siked_plugins.datasets.tabular import Record, TabularDataset, TabularOptions, cell
 
 
@@ -30,6 +30,7 @@ class Gsm8k(TabularDataset):
     """Grade-school word problems with human solutions: 7,473 to train on, 1,319 to test (Cobbe et al. 2021)."""
 
     name = "gsm8k"
+    licence = "mit"
     options_type: ClassVar[type[Options]] = Gsm8kOptions
     files: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "train": ("gsm8k_train.jsonl", "train.jsonl"),

@@ -7,7 +7,7 @@ minute. Where it cannot be reached, a copy that an earlier run has downloaded is
 from __future__ import annotations
 
 from siked_core import DataError
-from siked_plugins.datasets.rows import Row
+from siked_core.rows import Row
 
 _REACH_S = 10.0
 

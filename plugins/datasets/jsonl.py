@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from siked_core import DataError, Dataset, Options, hookimpl
-from siked_plugins.datasets.rows import FORMATS, Row
+from siked_core.rows import FORMATS, Row
 from siked_plugins.datasets.tabular import SPLITS, Record, TabularDataset, TabularOptions, cell
 
 

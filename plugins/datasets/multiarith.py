@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from siked_core import DataError, Dataset, Options, hookimpl
-from siked_plugins.datasets.rows import Row
+from siked_core.rows import Row
 from siked_plugins.datasets.tabular import Record, TabularDataset, TabularOptions, cell
 
 

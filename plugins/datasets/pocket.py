@@ -40,6 +40,7 @@ class PocketWorld(Dataset):
     """Word problems of many families, drawn by seed, each with a worked solution; needs no file and no network."""
 
     name = "pocket"
+    licence = "apache-2.0"
     options_type: ClassVar[type[Options]] = PocketOptions
 
     def splits(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from siked_core import Dataset, Options, hookimpl
-from siked_plugins.datasets.rows import Row
+from siked_core.rows import Row
 from siked_plugins.datasets.tabular import Record, TabularDataset, TabularOptions, cell
 
 
@@ -25,6 +25,7 @@ class Svamp(TabularDataset):
     """One-step word problems with varied wording: 1,000 to test (Patel et al. 2021)."""
 
     name = "svamp"
+    licence = "mit"
     options_type: ClassVar[type[Options]] = SvampOptions
     files: ClassVar[Mapping[str, tuple[str, ...]]] = {"test": ("SVAMP.json", "svamp.json")}
     published_splits: ClassVar[Mapping[str, str]] = {"test": "test"}

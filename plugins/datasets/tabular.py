@@ -21,8 +21,8 @@ from pydantic import Field, field_validator
 from siked_core import DataError, Dataset, Excluded, Loaded, Options, Problem, WorkedSolution
 from siked_core.errors import unknown
 from siked_core.numbers import read_number
+from siked_core.rows import Row, read_rows
 from siked_plugins.datasets.hub import hub_rows
-from siked_plugins.datasets.rows import Row, read_rows
 from siked_plugins.datasets.worked import Uncovered, work_out
 
 SPLITS = ("train", "validation", "test")

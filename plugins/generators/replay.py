@@ -1,10 +1,10 @@
 """A teacher that is a file: completions that were recorded earlier, by anyone.
 
-`path` is JSON Lines, JSON or Parquet. A row has `text` (the completion), `strategy`, and `problem_id` or `question`; it
-may have `draw` (0, 1, ...; without it the rows of one problem and strategy are numbered in the order of the file),
-`finish_reason` ("stop" or "length"), `prompt_tokens`, `completion_tokens` (counted as words where they are missing) and
-`logprob`. `columns` maps other names. Lookups are exact, in the recorded draw; `strategy` may be empty for completions
-in which a student chose freely.
+`path` is JSON Lines, JSON or Parquet, as `siked_core.recorded` reads it: a row has `text` (the completion), `strategy`,
+and `problem_id` or `question`, or a chat in `messages`; it may have `draw` (0, 1, ...; without it the rows of one
+problem and strategy are numbered in the order of the file), `finish_reason`, `prompt_tokens`, `completion_tokens`
+(counted as words where they are missing) and `logprob`. `columns` maps other names. Lookups are exact, in the recorded
+draw; `strategy` may be empty for completions in which a student chose freely.
 """
 
 from __future__ import annotations
@@ -13,26 +13,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from siked_core import Completion, DataError, Generator, Options, Request, Sampling, hookimpl
-from siked_core.errors import unknown
-from siked_plugins.datasets.rows import Row, read_rows
+from siked_core.recorded import Column, read_recorded
 from siked_plugins.generators.annotations import words
-
-Column = Literal[
-    "problem_id",
-    "question",
-    "strategy",
-    "text",
-    "draw",
-    "finish_reason",
-    "prompt_tokens",
-    "completion_tokens",
-    "logprob",
-]
 
 
 class ReplayOptions(Options):
@@ -99,60 +86,17 @@ class Replay(Generator):
     def _recorded(self) -> Mapping[tuple[str, str, str, int], Completion]:
         """("id" or "question", which, strategy, draw) -> what was recorded."""
         recorded: dict[tuple[str, str, str, int], Completion] = {}
-        for row in read_rows(self.options.path.expanduser()):
-            by, which = ("id", self._text(row, "problem_id")) if self._has(row, "problem_id") else ("question", "")
-            if by == "question":
-                if not self._has(row, "question"):
-                    raise DataError(f"{row.where}: needs a problem_id or a question. It has: {', '.join(row.values)}.")
-                which = self._text(row, "question").strip()
-            strategy = self._text(row, "strategy") if self._has(row, "strategy") else ""
-            draw = self._whole(row, "draw")
+        for row in read_recorded(self.options.path.expanduser(), self.options.columns):
+            by, which = ("question", row.question or "") if row.problem_id is None else ("id", row.problem_id)
+            draw = row.draw
             if draw is None:
                 draw = 0
-                while (by, which, strategy, draw) in recorded:
+                while (by, which, row.strategy, draw) in recorded:
                     draw += 1
-            elif (by, which, strategy, draw) in recorded:
-                raise DataError(f"{row.where}: '{which}' under '{strategy}', draw {draw}, is recorded twice.")
-            recorded[by, which, strategy, draw] = self._completion(row)
+            elif (by, which, row.strategy, draw) in recorded:
+                raise DataError(f"{row.where}: '{which}' under '{row.strategy}', draw {draw}, is recorded twice.")
+            recorded[by, which, row.strategy, draw] = row.completion
         return recorded
-
-    def _completion(self, row: Row) -> Completion:
-        text = self._text(row, "text")
-        finish = self._value(row, "finish_reason")
-        if finish not in {None, "stop", "length"}:
-            raise DataError(f"{row.where}: {unknown('finish_reason', str(finish), ('stop', 'length'))}")
-        logprob = self._value(row, "logprob")
-        if logprob is not None and (isinstance(logprob, bool) or not isinstance(logprob, int | float)):
-            raise DataError(f"{row.where}: logprob must be a number, not {logprob!r}.")
-        tokens = self._whole(row, "completion_tokens")
-        return Completion(
-            text,
-            "length" if finish == "length" else "stop",
-            self._whole(row, "prompt_tokens") or 0,
-            len(text.split()) if tokens is None else tokens,
-            None if logprob is None else float(logprob),
-        )
-
-    def _value(self, row: Row, column: Column) -> Any:
-        return row.values.get(self.options.columns.get(column, column))
-
-    def _has(self, row: Row, column: Column) -> bool:
-        return self._value(row, column) is not None
-
-    def _text(self, row: Row, column: Column) -> str:
-        value = self._value(row, column)
-        if not isinstance(value, str):
-            theirs = self.options.columns.get(column, column)
-            raise DataError(f"{row.where}: the column '{theirs}' must hold a text, not {value!r}.")
-        return value
-
-    def _whole(self, row: Row, column: Column) -> int | None:
-        value = self._value(row, column)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise DataError(f"{row.where}: {column} must be a whole number from 0, not {value!r}.")
-        return value
 
 
 @hookimpl

@@ -32,6 +32,7 @@ class TransformersGenerator(Generator):
     """Any local or hub causal language model, through Hugging Face transformers."""
 
     name = "transformers"
+    batch_sensitive = True
     options_type = TransformersOptions
 
     def __init__(self, options: Any = None) -> None:
@@ -61,6 +62,9 @@ class TransformersGenerator(Generator):
             rows = [(prompts[i], requests[i].seed) for i in batch]
             for place, completion in _write(model, tokenizer, rows, sampling):
                 yield batch[place], completion
+
+    def open(self) -> None:
+        self._load()
 
     def close(self) -> None:
         self._loaded = None

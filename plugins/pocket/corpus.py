@@ -10,31 +10,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from siked_plugins.pocket.corpus_arithmetic import arithmetic, chain, combined, comparison, counting, simplify, table
+from siked_plugins.pocket.corpus_arithmetic import (
+    arithmetic,
+    chain,
+    combined,
+    comparison,
+    counting,
+    named,
+    simplify,
+    table,
+)
 from siked_plugins.pocket.corpus_dictation import dictation, equation, event, program, undo
-from siked_plugins.pocket.corpus_reading import noted, plan, prose, reading, recall, repeated, story
+from siked_plugins.pocket.corpus_reading import known, noted, plan, prose, reading, recall, repeated, story
 from siked_plugins.pocket.sketch import Difficulty, Draw
 
 KINDS: dict[Callable[[Draw], str], int] = {
     arithmetic: 24,
-    table: 4,
+    table: 3,
     chain: 10,
     combined: 8,
+    named: 8,
     simplify: 3,
     comparison: 6,
     counting: 4,
-    story: 3,
+    story: 2,
     reading: 18,
-    noted: 8,
+    noted: 12,
     dictation: 12,
-    event: 6,
-    undo: 3,
-    equation: 6,
-    program: 6,
+    event: 8,
+    undo: 5,
+    equation: 8,
+    program: 5,
     plan: 4,
-    prose: 4,
-    repeated: 6,
-    recall: 12,
+    prose: 3,
+    repeated: 8,
+    recall: 18,
+    known: 6,
 }
 """What the corpus is made of, by documents."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from siked_plugins.pocket.sketch import Draw, evaluate, plain
-from siked_plugins.pocket.words import THINGS, spoken
+from siked_plugins.pocket.words import PEOPLE, THINGS, spoken
 
 
 def number(draw: Draw) -> int:
@@ -96,6 +96,33 @@ def combined(draw: Draw) -> str:
             for limit in [max(0, value + draw.between(-9, 8))]
         )
     return "\n".join(draw.pick([solutions, [f"{line}." for line in solutions]]))
+
+
+def named(draw: Draw) -> str:
+    """Calculations that belong to somebody, and then whose result was which, or which was larger."""
+    people = draw.some([person.name for person in PEOPLE], draw.pick([2, 2, 3]))
+    lines, results = [], {}
+    for name in people:
+        line = calculation(draw)
+        results[name] = int(evaluate(line))
+        lines.append(f"{name}: {solved(line)}")
+    kind = draw.pick(["again", "larger", "difference", "sum", "times"])
+    asked = draw.some(people, len(people))
+    if kind == "again":
+        lines += [f"{name} has {results[name]}." for name in asked]
+    elif kind == "larger":
+        low, high = sorted(asked[:2], key=lambda name: results[name])
+        if results[low] == results[high]:
+            return named(draw)
+        lines.append(f"{results[high]} is more than {results[low]}: {high} has more, {low} has less.")
+    elif kind == "difference":
+        low, high = sorted(asked[:2], key=lambda name: results[name])
+        lines.append(f"{high}, {low}: {solved(f'{results[high]} - {results[low]}')}")
+    elif kind == "sum":
+        lines.append(f"{asked[0]}, {asked[1]}: {solved(f'{results[asked[0]]} + {results[asked[1]]}')}")
+    else:
+        lines.append(f"{asked[0]}: {solved(f'{results[asked[0]]} * {draw.between(2, 9)}')}")
+    return "\n".join(lines)
 
 
 def simplify(draw: Draw) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from siked_plugins.pocket.corpus_arithmetic import number
+from siked_plugins.pocket.facts import FACTS
 from siked_plugins.pocket.sketch import Draw
 from siked_plugins.pocket.words import BUYERS, DAYS, GROUPS, PEOPLE, PLACES, THINGS, TOWNS, Person
 
@@ -194,3 +195,20 @@ def recall(draw: Draw) -> str:
         asked.format(key=key, name=key.lower(), value=value) for key, value in draw.some(pairs, len(pairs))
     )
     return f"{first}\n{again}"
+
+
+def known(draw: Draw) -> str:
+    """What everybody knows, told."""
+    facts = [(fact, f"{fact.number} {fact.parts}") for fact in draw.some(FACTS, draw.between(2, 6))]
+    return "\n".join(
+        draw.pick(
+            [
+                f"{fact.sentence}.",
+                f"{fact.sentence}.",
+                f"{fact.sentence}, so {draw.say(draw.between(2, 12))} {fact.many} have {has} each.",
+                f"Every {fact.one} has {has}.",
+                f"There are {has} to {fact.article} {fact.one}.",
+            ]
+        )
+        for fact, has in facts
+    )

@@ -33,7 +33,7 @@ def gap(draw: Draw) -> Sketch:
     work = Work()
     names = [first.identifier, second.identifier]
     for person, name, (_, expression, _) in zip((first, second), names, sides, strict=True):
-        work.step(name, expression, f"How many {things} does {person.name} have?")
+        work.step(name, expression, f"How many {things} does {person.name} have?", f"{person.name} has {{}}.")
     high, low = names if sides[0][2] > sides[1][2] else reversed(names)
     work.step("gap", f"{high} - {low}", "How many more is that?")
     return work.sketch(f"{sides[0][0]} {sides[1][0]} {ask}")
@@ -56,8 +56,15 @@ def better_buy(draw: Draw) -> Sketch:
     )
     work = Work()
     names = [first.identifier, second.identifier]
-    work.step(names[0], f"{number_a * price_a} / {number_a}", f"What does {first.name} take for one?")
-    work.step(names[1], f"{number_b * price_b} / {number_b}", f"What does {second.name} take for one?")
+    work.step(
+        names[0], f"{number_a * price_a} / {number_a}", f"What does {first.name} take for one?", f"{first.name}: {{}}."
+    )
+    work.step(
+        names[1],
+        f"{number_b * price_b} / {number_b}",
+        f"What does {second.name} take for one?",
+        f"{second.name}: {{}}.",
+    )
     lower = names[0] if price_a < price_b else names[1]
     work.step("cost", f"{lower} * {wanted}", f"What do {wanted} cost at the lower price?")
     return work.sketch(question)
@@ -116,7 +123,7 @@ def compare(draw: Draw) -> Sketch:
         ]
     )
     work = Work()
-    work.step(second.identifier, expression, f"How many {things} does {second.name} have?")
+    work.step(second.identifier, expression, f"How many {things} does {second.name} have?", f"{second.name} has {{}}.")
     ask = draw.pick(
         [
             f"How many {things} do {first.name} and {second.name} have together?",

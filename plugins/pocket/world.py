@@ -11,6 +11,7 @@ from itertools import count, islice
 from typing import Literal
 
 from siked_core import Problem, WorkedSolution
+from siked_plugins.pocket.families_known import known
 from siked_plugins.pocket.families_large import bill, long_sum, percent, rate, time
 from siked_plugins.pocket.families_parts import better_buy, compare, gap, shares
 from siked_plugins.pocket.families_short import apart, offer, short
@@ -23,7 +24,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FAMILIES: dict[str, Callable[[Draw], Sketch]] = {
     family.__name__: family
     for family in (
-        short, apart, offer,
+        short, apart, offer, known,
         long_sum, bill, percent, rate, time,
         unknown, pair,
         gap, better_buy, shares, compare,

@@ -14,9 +14,9 @@ from siked_plugins.strategies.python_text import is_program
 from siked_plugins.strategies.surface import Stated, first_turn, prose, settled, stated, tidy
 
 _QUESTION = re.compile(
-    r"[-*\d.) ]*(Q|Question|Sub-?[ ]?question|Sub-?[ ]?problem)[ ]*(\d*)[ ]*[:.)][ ]*(.*)", re.IGNORECASE
+    r"[-*\d.) ]*+(Q|Question|Sub-?[ ]?question|Sub-?[ ]?problem)[ ]*+(\d*+)[ ]*+[:.)][ ]*+(.*)", re.IGNORECASE
 )
-_ANSWER = re.compile(r"[-* ]*(?:A|Answer|Sub-?[ ]?answer|Solution)[ ]*\d*[ ]*[:.)][ ]*(.*)", re.IGNORECASE)
+_ANSWER = re.compile(r"[-* ]*+(?:A|Answer|Sub-?[ ]?answer|Solution)[ ]*+\d*+[ ]*+[:.)][ ]*+(.*)", re.IGNORECASE)
 
 
 class LeastToMost(Strategy):
@@ -59,7 +59,8 @@ class LeastToMost(Strategy):
 
 def _split(text: str) -> tuple[list[tuple[str, str]], Stated | None]:
     """The pairs of sub-question and answer, and the answer stated after them on a line of its own."""
-    pairs: list[tuple[str, str]] = []
+    pairs: list[tuple[str, list[str]]] = []
+    final: Stated | None = None
     label = ""
     lines = [line.strip() for line in text.split("\n")]
     for number, line in enumerate(lines):
@@ -68,15 +69,16 @@ def _split(text: str) -> tuple[list[tuple[str, str]], Stated | None]:
             if label and kind == "question" and not asked[2] and label != kind:
                 break  # "Question:" after "Q:" is the next problem
             label = kind
-            pairs.append((_one_line(asked[3]), ""))
+            pairs.append((_one_line(asked[3]), []))
         elif pairs:
-            question, answer = pairs[-1]
-            found = stated("\n".join(lines[number : number + 3])) if answer else None
-            if found and not found.before.strip():
-                return pairs, found
+            answer = pairs[-1][1]
+            final = stated("\n".join(lines[number : number + 3])) if answer else None
+            if final and not final.before.strip():
+                break
+            final = None
             said = _ANSWER.fullmatch(line)
-            pairs[-1] = (question, _one_line(f"{answer} {said[1] if said else line}"))
-    return pairs, None
+            answer += (said[1] if said else line).split()
+    return [(question, " ".join(answer)) for question, answer in pairs], final
 
 
 def _written(pairs: list[tuple[str, str]], answer: str) -> str:

@@ -17,6 +17,8 @@ from siked_plugins.strategies.surface import fenced, first_turn, settled, tidy, 
 
 FUNCTIONS = frozenset({"abs", "int", "max", "min", "round"})
 """What a step's expression may call, beside arithmetic."""
+_MOST_CUTS = 20
+"""So often is what is no Python cut off the end of a text, with all after it; each time the rest is read again."""
 
 
 class ProgramOfThoughts(Strategy):
@@ -52,12 +54,14 @@ class ProgramOfThoughts(Strategy):
         if start is None:
             return Unreadable("There is no Python code: nothing assigns, returns or prints.")
         lines = lines[start:]
+        cuts = 0
         while isinstance(tree := parsed("\n".join(lines)), SyntaxError):
             number = min(max(tree.lineno or 1, 1), len(lines))
             line = lines[number - 1]
-            if number == 1 or line[:1].islower() or line[:1] in " _#)]}'\"" or is_statement(line):
+            if cuts == _MOST_CUTS or number == 1 or line[:1].islower() or line[:1] in " _#)]}'\"" or is_statement(line):
                 return Unreadable(f"Syntax error on line {number} of the code ({line.strip()[:60]!r}): {tree.msg}.")
             lines = lines[: number - 1]
+            cuts += 1
         if not _answers(tree):
             return Unreadable("The code gives no answer: set `answer`, return it from `solution()`, or print it.")
         code = "\n".join(lines).strip("\n")

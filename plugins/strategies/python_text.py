@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from functools import lru_cache
 
 from siked_plugins.strategies.surface import fenced, unfenced
 
@@ -23,8 +24,9 @@ def is_statement(line: str) -> bool:
     return _STATEMENT.match(line) is not None
 
 
+@lru_cache(maxsize=16)
 def parsed(code: str) -> ast.Module | SyntaxError:
-    """The syntax tree, or the error that the code has. Nothing is executed."""
+    """The syntax tree, or the error that the code has. Nothing is executed. Shared: not to be changed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -65,8 +67,10 @@ def is_program(text: str) -> bool:
     lines = [line.strip() for line in unfenced(text).split("\n") if line.strip()]
     if any(re.match(r"def\s+\w+\s*\(.*:|import\s+\w+$|from\s+\w+\s+import\b", line) for line in lines):
         return True
-    code = [
-        line for line in lines if is_statement(line) and (line.endswith(":") or isinstance(parsed(line), ast.Module))
-    ]
-    words = [line for line in lines if line not in code and not line.startswith("#") and not line.endswith(":")]
-    return bool(code) and not words
+    code = False
+    for line in lines:
+        if is_statement(line) and (line.endswith(":") or isinstance(parsed(line), ast.Module)):
+            code = True
+        elif not line.startswith("#") and not line.endswith(":"):
+            return False
+    return code

@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from siked_core import Rationale, Unreadable
 from siked_core.numbers import final_answer
@@ -28,13 +29,14 @@ _SPELLINGS = str.maketrans(
         **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\x00", None),
     }
 )
-_SPEAKER = r"<\|\w+\|>|</?s>|<(?:end|start)_of_turn>|<eos>|\[/?INST\]|^[ ]*[*#]*[ ]*(?:{})[ ]*\d*[ ]*\**:"
+_SPEAKER = r"<\|\w+\|>|</?s>|<(?:end|start)_of_turn>|<eos>|\[/?INST\]|^[ ]*+[*#]*+[ ]*+(?:{})[ ]*+\d*+[ ]*+\**+:"
 _PEOPLE = "User|Human|Instruction|Assistant|Problem"
 _TURN = re.compile(_SPEAKER.format(_PEOPLE), re.MULTILINE | re.IGNORECASE)
 _TURN_OR_QUESTION = re.compile(_SPEAKER.format(_PEOPLE + "|Question|Q"), re.MULTILINE | re.IGNORECASE)
 _LABEL = re.compile(
-    r"\s*(?:[*#]*[ ]*(?:Question|Q|Problem)[ ]*\**:[^\n]*(?:\n(?![ ]*[*#]*[ ]*(?:Answer|Solution|A)\b)[^\n]*)*\n)?"
-    r"[ ]*[*#]*[ ]*(?:Answer|Solution|Response|Reasoning|Assistant|A)[ ]*\**:[ ]*\**",
+    r"(?:[*#]*+[ ]*+(?:Question|Q|Problem)[ ]*+\**+:[^\n]*+"
+    r"(?:\n(?![ ]*+[*#]*+[ ]*+(?:Answer|Solution|A)\b)[^\n]*+)*\n)?"
+    r"[ ]*+[*#]*+[ ]*+(?:Answer|Solution|Response|Reasoning|Assistant|A)[ ]*+\**+:[ ]*+\**+",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"^[ ]*(?:```|~~~)[ ]*([\w+-]*)[^\n]*(?:\n|\Z)", re.MULTILINE)
@@ -47,7 +49,9 @@ _SAYS = re.compile(
 _BOLD = re.compile(r"(?<![\w*)])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*(])")
 _HEADING = re.compile(r"^[ ]*(?:#{1,3}[ ]+)+", re.MULTILINE)
 _LONGEST_ANSWER = 200  # characters; what goes on for longer is not an answer
+_MOST_STATEMENTS = 50  # a text that says "the answer is" more often, and never what it is, is garbled
 _BOXED = re.compile(r"\\boxed\s*\{")
+_BOX_OR_BRACE = re.compile(_BOXED.pattern + r"|[{}\n]")
 
 
 def settled(read: Callable[[str], Rationale | Unreadable], text: str) -> Rationale | Unreadable:
@@ -93,9 +97,10 @@ def prose(text: str) -> str:
 
 def unlabelled(text: str) -> str:
     """The text without a leading "Answer:" or "Solution:", and without the question where it was repeated before."""
+    text = text.strip()
     while label := _LABEL.match(text):
-        text = text[label.end() :]
-    return text.strip()
+        text = text[label.end() :].lstrip()
+    return text
 
 
 def fenced(text: str) -> list[tuple[str, str]]:
@@ -128,7 +133,7 @@ class Stated:
 
 def stated(text: str) -> Stated | None:
     """Split a text at its final answer: the first "The answer is ...", "Answer: ..." or "#### ...", or the last box."""
-    for found in _SAYS.finditer(text):
+    for found in islice(_SAYS.finditer(text), _MOST_STATEMENTS):
         rest = text[found.end() : found.end() + 2 * _LONGEST_ANSWER]
         line = rest.lstrip(" *:#\n").partition("\n")[0]
         if answer := _answer(line.partition("####")[0]):
@@ -167,16 +172,15 @@ def _unboxed(text: str) -> str:
     kept: list[str] = []
     boxes: list[bool] = []  # for every brace that is open in this line: is it a box?
     at = 0
-    while at < len(text):
-        if box := _BOXED.match(text, at):
-            boxes.append(True)
-            at = box.end()
-            continue
-        if text[at] == "\n":
+    for mark in _BOX_OR_BRACE.finditer(text) if "\\boxed" in text else ():
+        dropped = False
+        if mark[0] == "\n":
             boxes.clear()
-        elif text[at] == "{":
-            boxes.append(False)
-        if not (text[at] == "}" and boxes and boxes.pop()):
-            kept.append(text[at])
-        at += 1
-    return "".join(kept)
+        elif mark[0] == "}":
+            dropped = bool(boxes) and boxes.pop()
+        else:
+            dropped = mark[0] != "{"
+            boxes.append(dropped)
+        kept.append(text[at : mark.start() if dropped else mark.end()])
+        at = mark.end()
+    return "".join([*kept, text[at:]])

@@ -9,15 +9,17 @@ and only nonlinear ones go to SymPy, in the cage. What is wrong with a system is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 
-from siked_core import Rationale, Status, Verdict, Verifier, hookimpl
+from siked_core import Claim, Rationale, Status, Verdict, Verifier, hookimpl
 from siked_core.errors import VerifierFault
 from siked_core.numbers import format_number
 from siked_plugins.verifiers import linear, roots
 from siked_plugins.verifiers.caged import CagedOptions, CagedRunner
 from siked_plugins.verifiers.comparison import ComparingVerifier
+from siked_plugins.verifiers.counts import misfit
 from siked_plugins.verifiers.equation_text import (
     ParsedEquation,
     TooLargeSystemError,
@@ -31,6 +33,7 @@ class EquationVerifier(ComparingVerifier):
     """Solves the rationale's system of equations for `ans` (or `x`) and compares its value."""
 
     name = "equation"
+    version = "2"
     options_type = CagedOptions
 
     @cached_property
@@ -48,6 +51,12 @@ class EquationVerifier(ComparingVerifier):
         for index, outcome in zip(programs, self._runner.run(list(programs.values())), strict=True):
             verdicts[index] = roots.verdict_of(outcome)
         return [verdict for verdict in verdicts if verdict is not None]
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        return [
+            _noted(verdict, claim.problem.question)
+            for verdict, claim in zip(super().verify(claims), claims, strict=True)
+        ]
 
     def close(self) -> None:
         self._runner.close()
@@ -104,6 +113,12 @@ def _checked(equations: list[ParsedEquation], known: dict[str, Fraction], value:
     if broken is not None:
         raise VerifierFault(f"the solution found does not meet {broken}")
     return Verdict(Status.ANSWERED, answer=format_number(value))
+
+
+def _noted(verdict: Verdict, question: str) -> Verdict:
+    """A wrong answer that cannot be a count says so. The status stays, and so does what the gold answer agrees with."""
+    note = misfit(verdict.answer, question) if verdict.status is Status.WRONG else ""
+    return replace(verdict, why=f"{verdict.why}; {note}") if note else verdict
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Starts a helper process, such as a zygote, and talks to it.
+"""Starts a helper process, such as a zygote, and talks to it. The one place where siked starts an interpreter.
 
 This is the near end of the wire that `siked_core.sandbox.zygote` describes.
 """
@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -25,13 +26,13 @@ _START_S = 120.0
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """All that the interpreter may need of our environment; the zygote then forgets it."""
 BOOTSTRAP = """\
-import json, sys, types
+import importlib, json, sys, types
 settings = json.loads(sys.argv[1])
 for name, path in settings["packages"]:
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [path]
 sys.path[:0] = settings["paths"]
-from siked_core.sandbox.zygote import main
+main = importlib.import_module(settings["module"]).main
 main(int(sys.argv[2]), settings)
 """
 """The packages are entered by hand so that their `__init__`, and all that it imports, is not run."""
@@ -44,12 +45,12 @@ class ZygoteDiedError(Exception):
 class Helper:
     """A process of ours in a fresh interpreter (isolated mode, an empty environment, no outputs), and a wire to it."""
 
-    def __init__(self, bootstrap: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, module: str, settings: Mapping[str, Any]) -> None:
         """Start it and wait for its first message, `hello`.
 
         Args:
-            bootstrap: its program; the arguments are these settings as JSON, and the descriptor of its socket.
-            settings: what it is told.
+            module: what it runs: this module's `main(descriptor of its socket, settings)`.
+            settings: what it is told, as JSON; `paths` are folders to import from, beside the standard library's.
 
         Raises:
             SandboxError: it does not start.
@@ -58,9 +59,10 @@ class Helper:
         here = Path(__file__).parent
         settings = {
             **settings,
+            "module": module,
             "packages": [("siked_core", str(here.parent)), ("siked_core.sandbox", str(here))],
         }
-        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", bootstrap]
+        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", BOOTSTRAP]
         with theirs:
             self._process = subprocess.Popen(
                 [*command, json.dumps(settings), str(theirs.fileno())],
@@ -85,6 +87,37 @@ class Helper:
         assert self._process.stderr is not None
         self._process.stderr.close()
         self.hello = hello
+
+    def hear(self, seconds: float, most_bytes: int) -> dict[str, Any]:
+        """One message of a process that may be hostile: whole by then, and no larger than that.
+
+        Raises:
+            TimeoutError: it was not.
+            EOFError, OSError: the process has gone, or what it says is no message.
+        """
+        deadline = time.monotonic() + seconds
+        (size,) = struct.unpack("!I", self._exactly(4, deadline))
+        if size > most_bytes:
+            raise EOFError(f"a message of more than {most_bytes} bytes")
+        try:
+            message = json.loads(self._exactly(size, deadline))
+        except ValueError as error:
+            raise EOFError("no message") from error
+        if not isinstance(message, dict):
+            raise EOFError("no message")
+        return message
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        received = b""
+        while len(received) < size:
+            self.connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            piece = self.connection.recv(size - len(received))
+            if not piece:
+                raise EOFError
+            received += piece
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return received
 
     def _last_words(self) -> str:
         try:
@@ -121,7 +154,7 @@ class Zygote(Helper):
             "sympy": with_sympy,
             "paths": locations("sympy", "mpmath", "gmpy2") if with_sympy else [],
         }
-        super().__init__(BOOTSTRAP, settings)
+        super().__init__("siked_core.sandbox.zygote", settings)
         self.layers = tuple(
             Layer(name, bool(active), str(detail)) for name, (active, detail) in self.hello["layers"].items()
         )

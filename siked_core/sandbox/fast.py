@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from siked_core.errors import SandboxError
-from siked_core.sandbox.client import BOOTSTRAP, Helper, locations
+from siked_core.sandbox.client import Helper, locations
 from siked_core.sandbox.outcome import Layer, Limits, Outcome
 from siked_core.sandbox.report import judge
 from siked_core.sandbox.zygote import receive, send
 
+_MODULE = "siked_core.sandbox.interpreter"
 _AT_ONCE = 16
 """Programs in one message."""
 _PATIENCE_S = 5.0
@@ -44,7 +45,7 @@ class _Interpreter(Helper):
             "binary": binary,
             "paths": locations("pydantic_monty"),
         }
-        super().__init__(BOOTSTRAP.replace("sandbox.zygote", "sandbox.interpreter"), settings)
+        super().__init__(_MODULE, settings)
         self.holds: list[int] = []
         self.until = 0.0
 

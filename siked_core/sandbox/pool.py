@@ -122,7 +122,8 @@ class ProgramPool:
                 zygote.close()
                 raise SandboxError(
                     "Model-written programs cannot be caged on this machine (no seccomp), so they are not run. "
-                    "Use Linux on x86-64 or arm64, or accept the risk with the option allow_unsafe_exec."
+                    "Use Linux on x86-64 or arm64, or accept the risk with --allow-unsafe-exec (allow_unsafe_exec in a "
+                    "recipe): they can then read, change, delete and send anything that you can."
                 )
             self._zygotes[with_sympy] = zygote
         return zygote

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from siked_core.pool import write_parquet
+from siked_core.pool import read_parquet, write_parquet
 from siked_core.recipe import PluginChoice
 from siked_core.run import Run
 from siked_core.stages.verify import verdicts_of, verify
@@ -49,18 +49,27 @@ class Audit:
         return asdict(self)
 
 
-def audit(run: Run, pool: str, verifiers: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Audit:
+def audit(
+    run: Run,
+    pool: str,
+    verifiers: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
+    *,
+    allow_unsafe_exec: bool = False,
+) -> Audit:
     """Judge a pool by other verifiers as well, and compare. The run's own verdicts and recipe stay as they are.
 
     Args:
         verifiers: strategy to the verifier that judges it the second time; the others keep theirs.
         options: of those verifiers.
+        allow_unsafe_exec: the second time, programs may run even where they cannot be caged.
     """
     import polars as pl
 
     second = {strategy: PluginChoice(name=name, options=dict(options or {})) for strategy, name in verifiers.items()}
     choices = {**run.recipe.verifiers, **second}
-    other = replace(run, recipe=run.recipe.model_copy(update={"verifiers": choices}))
+    changes = {"verifiers": choices, "allow_unsafe_exec": allow_unsafe_exec or run.recipe.allow_unsafe_exec}
+    other = replace(run, recipe=run.recipe.model_copy(update=changes))
     verify(run, pool)
     verify(other, pool)
     names = ["key", "status", "answer", "why"]
@@ -101,9 +110,7 @@ def audit(run: Run, pool: str, verifiers: Mapping[str, str], options: Mapping[st
 
 
 def _mixtures(run: Run) -> dict[str, set[str]]:
-    import polars as pl
-
     return {
-        path.stem: set(pl.read_parquet(path).get_column("key"))
+        path.stem: set(read_parquet(path).get_column("key"))
         for path in sorted((run.path / "mixtures").glob("*.parquet"))
     }

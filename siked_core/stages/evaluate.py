@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from siked_core.contracts import Attempt, Selector
@@ -16,6 +18,9 @@ from siked_core.stages.generate import EVALUATIONS, draw, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.rollout import open_student
 from siked_core.stages.verify import verdicts_of, verify
+
+Answered = tuple[Problem, dict[str, Any]]
+"""A problem, and the judged answer to it."""
 
 
 def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
@@ -37,17 +42,17 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
     pool = f"{EVALUATIONS}/{student}/{dataset}-{split}"
     sampling = Sampling(max_tokens=recipe.max_tokens)
     wanted = student_wants(run.format, [run.strategies[name] if name else None for name in order], known, 1)
-    generator = open_student(run, student)
-    draw(
-        run,
-        pool,
-        wanted,
-        stage=f"evaluate {student} on {dataset} {split}",
-        generator=generator,
-        sampling=sampling,
-        source="student",
-        round=_round_of(student),
-    )
+    with closing(open_student(run, student)) as generator:
+        draw(
+            run,
+            pool,
+            wanted,
+            stage=f"evaluate {student} on {dataset} {split}",
+            generator=generator,
+            sampling=sampling,
+            source="student",
+            round=_round_of(student),
+        )
     summary = verify(run, pool, dataset, split)
     if summary.set_aside:
         raise RunError(f"{summary.set_aside:,} samples of {pool} could not be judged, so {student} cannot be scored.")
@@ -60,43 +65,82 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
 def _score(
     run: Run, student: str, dataset: str, split: str, known: tuple[Problem, ...], selector: Selector, pool: str
 ) -> Scorecard:
-    by_request: dict[tuple[str, str | None], dict[str, Any]] = {
-        (row["problem_id"], row["requested"]): row for row in verdicts_of(run, pool).iter_rows(named=True)
-    }
+    by_request = _by_request(run, pool)
     names = run.recipe.strategy_names
-    plan = selector.plan(names)
-    chosen: list[tuple[Problem, dict[str, Any]]] = []
-    for problem in known:
-        rows = [by_request[problem.id, requested] for requested in plan]
-        chosen.append((problem, rows[selector.select([_attempt(row) for row in rows])]))
+    chosen = _chosen(known, by_request, selector, names)
     strategies = []
     for name in names:
-        mine = [_right(row) for _, row in chosen if row["strategy"] == name]
-        forced = [_right(by_request[problem.id, name]) for problem in known if (problem.id, name) in by_request]
+        mine = [(problem, row) for problem, row in chosen if row["strategy"] == name]
+        forced = [(one, by_request[one.id, name]) for one in known if (one.id, name) in by_request]
         strategies.append(
             StrategyScore(
                 name,
-                Score(sum(mine), len(mine)),
+                _total(mine),
                 len(mine) / len(known),
-                Score(sum(forced), len(forced)) if forced else None,
+                _total(forced) if forced else None,
+                _by_family(mine),
+                _by_family(forced),
             )
         )
-    families = sorted({problem.family for problem in known if problem.family})
     return Scorecard(
         student=student,
         dataset=dataset,
         split=split,
-        score=Score(sum(_right(row) for _, row in chosen), len(known)),
+        score=_total(chosen),
         strategies=tuple(strategies),
-        families={family: _family(chosen, family) for family in families},
+        families=_by_family(chosen),
         untagged=sum(row["strategy"] is None for _, row in chosen),
         statuses=dict(Counter(row["status"] for _, row in chosen).most_common()),
     )
 
 
-def _family(chosen: list[tuple[Problem, dict[str, Any]]], family: str) -> Score:
-    mine = [_right(row) for problem, row in chosen if problem.family == family]
-    return Score(sum(mine), len(mine))
+def right_answers(run: Run, student: str, dataset: str, split: str) -> dict[Problem, bool]:
+    """Whether each answer of a student that has been scored is right: what its scorecard counts.
+
+    Raises:
+        RunError: some of its answers have no verdict by the present verifiers.
+    """
+    choice = run.recipe.evaluation.selector
+    selector: Selector = run.registry.create("selector", choice.name, choice.options)
+    pool = f"{EVALUATIONS}/{student}/{dataset}-{split}"
+    known = problems(run, split, dataset)
+    try:
+        chosen = _chosen(known, _by_request(run, pool), selector, run.recipe.strategy_names)
+    except KeyError:
+        raise RunError(f"Some answers in {pool} of {run.path} are not judged. Run `siked evaluate` again.") from None
+    return {problem: _right(row) for problem, row in chosen}
+
+
+def _by_request(run: Run, pool: str) -> dict[tuple[str, str | None], dict[str, Any]]:
+    return {(row["problem_id"], row["requested"]): row for row in verdicts_of(run, pool).iter_rows(named=True)}
+
+
+def _chosen(
+    known: tuple[Problem, ...],
+    by_request: Mapping[tuple[str, str | None], dict[str, Any]],
+    selector: Selector,
+    strategies: Sequence[str],
+) -> list[Answered]:
+    """The answer that the selector gives to each problem."""
+    plan = selector.plan(strategies)
+    chosen = []
+    for problem in known:
+        rows = [by_request[problem.id, requested] for requested in plan]
+        chosen.append((problem, rows[selector.select([_attempt(row) for row in rows])]))
+    return chosen
+
+
+def _total(answered: list[Answered]) -> Score:
+    return Score(sum(_right(row) for _, row in answered), len(answered))
+
+
+def _by_family(answered: list[Answered]) -> dict[str, Score]:
+    """The score of each family, by name; problems without one are in none."""
+    families: dict[str, list[Answered]] = {}
+    for problem, row in answered:
+        if problem.family:
+            families.setdefault(problem.family, []).append((problem, row))
+    return {family: _total(families[family]) for family in sorted(families)}
 
 
 def _right(row: dict[str, Any]) -> bool:

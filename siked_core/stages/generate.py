@@ -1,7 +1,9 @@
 """Filling a pool: what teaching, rollouts and evaluation share.
 
-A sample that the pool already has is not drawn again. The chunks are cut over all samples that are wanted, so a
-run that was interrupted cuts them in the same places as one that was not.
+A sample that the pool already has is not drawn again, unless it was cut off at a lower limit of tokens than now holds.
+The chunks are cut over all samples that are wanted, so a run that was interrupted cuts them in the same places as one
+that was not. Where an error or an interruption ends a chunk early, the completions that it had are kept. A chunk is not
+begun where it could take the run past one of its caps.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from siked_core.contracts import Generator, Request, Strategy
 from siked_core.errors import RunError
 from siked_core.format import StudentFormat
+from siked_core.imported import with_imported
 from siked_core.keys import sample_key, seed_of
-from siked_core.pool import write_parquet
+from siked_core.meter import Meter, prompt_limit
+from siked_core.pool import read_parquet, write_parquet
 from siked_core.records import Completion, Problem, Prompt, Sampling, Source
 from siked_core.reporting import Progress
 from siked_core.run import Run
@@ -70,60 +74,88 @@ def draw(
     source: Source,
     round: int,
 ) -> None:
-    """Draw the samples that a pool lacks, a shard for each chunk, and close the generator.
+    """Draw the samples that a pool lacks, a shard for each chunk. The generator is left open.
 
     Args:
         stage: what the run's manifest and whoever watches know it by.
         round: written into the rows.
+
+    Raises:
+        CapReached: the next chunk might take the run past one of its caps. What was drawn is in the pool.
     """
     import polars as pl
 
-    try:
-        with run.timed(stage) as notes, run.reporter.stage(stage, len(wanted), "samples") as progress:
-            keys = [_key(item, sampling, generator, run.recipe.seed) for item in wanted]
-            present = run.pool(pool).keys()
-            drawn = 0
-            for start in range(0, len(wanted), generator.chunk_size):
-                chunk = range(start, min(start + generator.chunk_size, len(wanted)))
-                missing = [i for i in chunk if keys[i] not in present]
-                progress.advance(len(chunk) - len(missing))
-                completions = _complete(
-                    generator, [wanted[i] for i in missing], [keys[i] for i in missing], sampling, progress
+    with run.timed(stage) as notes, run.reporter.stage(stage, len(wanted), "samples") as progress:
+        keys = [_key(item, sampling, generator, run.recipe.seed) for item in wanted]
+        present = run.pool(pool).settled(sampling.max_tokens)
+        meter = Meter(run, stage)
+        drawn = 0
+        for start in range(0, len(wanted), generator.chunk_size):
+            chunk = range(start, min(start + generator.chunk_size, len(wanted)))
+            missing = [i for i in chunk if keys[i] not in present]
+            if missing:
+                if not drawn:
+                    meter.learn(pool)
+                _stay_below_caps(meter, [wanted[i] for i in missing], sampling, source, stage)
+                if not drawn:
+                    generator.open()
+            progress.advance(len(chunk) - len(missing))
+            completions: dict[int, Completion] = {}
+            whole = False
+            try:
+                _complete(
+                    generator, [wanted[i] for i in missing], [keys[i] for i in missing], sampling, progress, completions
                 )
-                rows = [
-                    _row(keys[i], wanted[i], completion, sampling, source, round, run.format)
-                    for i, completion in zip(missing, completions, strict=True)
-                ]
-                run.pool(pool).append(rows)
-                drawn += len(missing)
-            write_parquet(pl.DataFrame({"key": keys}, schema={"key": pl.String}), run.wanted(pool))
-            notes["worked"] = drawn > 0
-            there = f", {len(wanted) - drawn:,} were there" if drawn < len(wanted) else ""
-            progress.finish(f"{drawn:,} samples{there}")
-    finally:
-        generator.close()
+                whole = True
+            finally:
+                if whole or not generator.batch_sensitive:
+                    rows = [
+                        _row(keys[i], wanted[i], completions[place], sampling, source, round, run.format)
+                        for place, i in enumerate(missing)
+                        if place in completions
+                    ]
+                    run.pool(pool).append(rows)
+                    meter.add(rows, source)
+            drawn += len(missing)
+        write_parquet(pl.DataFrame({"key": keys}, schema={"key": pl.String}), run.wanted(pool))
+        notes["worked"] = drawn > 0
+        there = f", {len(wanted) - drawn:,} were there" if drawn < len(wanted) else ""
+        progress.finish(f"{drawn:,} samples{there}")
+
+
+def _stay_below_caps(meter: Meter, wanted: Sequence[Wanted], sampling: Sampling, source: Source, stage: str) -> None:
+    expected = meter.expect(
+        [item.strategy.name if item.strategy else None for item in wanted],
+        [prompt_limit(item.prompt) for item in wanted],
+        sampling.max_tokens,
+        source,
+    )
+    meter.check(expected, f"the next {len(wanted):,} samples of `{stage}`")
 
 
 def _complete(
-    generator: Generator, wanted: Sequence[Wanted], keys: Sequence[str], sampling: Sampling, progress: Progress
-) -> list[Completion]:
+    generator: Generator,
+    wanted: Sequence[Wanted],
+    keys: Sequence[str],
+    sampling: Sampling,
+    progress: Progress,
+    completions: dict[int, Completion],
+) -> None:
+    """Fill `completions`, by place in `wanted`; what is in it is finished, also where this raises."""
     requests = [
         Request(item.problem, item.strategy, item.prompt, item.draw, seed_of(key))
         for item, key in zip(wanted, keys, strict=True)
     ]
-    completions: dict[int, Completion] = {}
     for place, completion in generator.generate(requests, sampling) if requests else ():
         completions[place] = completion
         progress.advance()
     lacking = len(requests) - len(completions)
     if lacking:
         raise RuntimeError(f"The generator '{generator.name}' left {lacking} of {len(requests)} requests unanswered.")
-    return [completions[place] for place in range(len(requests))]
 
 
 def _key(item: Wanted, sampling: Sampling, generator: Generator, seed: int) -> str:
-    requested = item.strategy.name if item.strategy else None
-    return sample_key(item.problem, requested, item.prompt, item.draw, sampling, generator, seed)
+    return sample_key(item.problem, item.strategy, item.prompt, item.draw, sampling, generator, seed)
 
 
 def _row(
@@ -156,6 +188,8 @@ def _row(
 def samples_of(run: Run, name: str) -> pl.DataFrame:
     """The samples of a pool that the present recipe asks for, in its order.
 
+    The strategy that a student chose is read anew: a recipe with other strategies knows other tags.
+
     Raises:
         RunError: the pool has not been filled.
     """
@@ -170,4 +204,8 @@ def samples_of(run: Run, name: str) -> pl.DataFrame:
             f"The run {run.path} has no pool '{name}' yet (it has {', '.join(known) or 'none'}). "
             "Run `siked teach` or `siked rollout` first."
         )
-    return pl.read_parquet(path).join(run.pool(name).read(), on="key", how="inner", maintain_order="left")
+    wanted = with_imported(run, name, read_parquet(path))
+    samples = wanted.join(run.pool(name).read(), on="key", how="inner", maintain_order="left")
+    texts = samples.select("requested", "text").iter_rows()
+    used = [requested or run.format.split(text)[0] for requested, text in texts]
+    return samples.with_columns(strategy=pl.Series(used, dtype=pl.String))

@@ -10,6 +10,7 @@ from siked_core.ledger import candidates, ledger
 from siked_core.pool import write_parquet
 from siked_core.run import Run
 from siked_core.scorecard import MixtureSummary
+from siked_core.stages.prepare import dealt
 from siked_core.stages.teach import POOL
 from siked_core.stages.verify import verdicts_of
 
@@ -17,26 +18,32 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def mix(run: Run, round: int, only: str | None = None) -> MixtureSummary:
+COMBINED = "combined"
+"""All of the teacher's pool, and the student that is trained on it for as many tokens as the whole run."""
+
+
+def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
     """Choose the rows of a round and write them as `mixtures/round-N.parquet`.
 
     Args:
         round: 0 is the warm-up: there are the teacher's rows only, whatever the policy makes of them.
-        only: restrict the mixture to this strategy (the single-strategy baselines); written as `only-NAME`.
+        baseline: round 0 only: `combined`, all of the teacher's pool, or `only-NAME`, its rows of one strategy. The
+            mixture has that name.
 
     Raises:
         RunError: there is nothing to train on.
     """
     import polars as pl
 
-    name = f"only-{only}" if only else f"round-{round}"
+    name = baseline or f"round-{round}"
     with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixture") as progress:
-        pools = [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
-        tables = pl.concat([verdicts_of(run, pool) for pool in pools])
+        tables = judged(run, round)
         attempts = ledger(tables)
         rows = candidates(attempts, round, run.recipe.mixing.keep)
-        if only:
-            rows = rows.filter(pl.col("strategy") == only)
+        if baseline is None:
+            rows = rows.filter(pl.col("problem_id").is_in([problem.id for problem in dealt(run, round)]))
+        elif baseline != COMBINED:
+            rows = rows.filter(pl.col("strategy") == baseline.removeprefix("only-"))
         if round == 0:
             chosen = rows  # warm-up: supervised fine-tuning on the teacher's pool (section 3.1)
         else:
@@ -66,6 +73,14 @@ def mix(run: Run, round: int, only: str | None = None) -> MixtureSummary:
         progress.advance()
         progress.finish(f"{summary.rows:,} rows, teacher's share {summary.alpha:.2f}")
     return summary
+
+
+def judged(run: Run, round: int) -> pl.DataFrame:
+    """Every sample with its verdict that a round knows of: the teacher's, and the student's up to that round."""
+    import polars as pl
+
+    pools = [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
+    return pl.concat([verdicts_of(run, pool) for pool in pools])
 
 
 def summarise(mixture: pl.DataFrame) -> MixtureSummary:

@@ -3,20 +3,26 @@
 Selection and stopping use the validation split; the test split is scored once, at the end. Where a data set has no
 validation split, one is held out of its training problems: which ones depends on their ids alone, so it stays the
 same when more problems are used.
+
+Training problems that are too near a test problem, of the run's data set or of another that is evaluated, are left
+out before anything else (`siked_core.decontamination`), and listed with what they are too near in
+`problems/contaminated.jsonl`. Test problems are compared with all of them, whatever limits the recipe sets.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from siked_core.contracts import Dataset
-from siked_core.errors import DataError, RecipeError, unknown
+from siked_core.decontamination import Match, too_near
+from siked_core.errors import DataError, RecipeError, RunError, unknown
 from siked_core.keys import digest
-from siked_core.pool import write_parquet
+from siked_core.pool import read_parquet, write_parquet, write_text
 from siked_core.recipe import PluginChoice, Recipe
 from siked_core.records import Excluded, Loaded, Problem
 from siked_core.registry import Registry
@@ -24,6 +30,8 @@ from siked_core.run import Run
 
 HELD_OUT_SHARE = 0.2
 """At most this share of the training problems is held out for validation."""
+CONTAMINATED = "problems/contaminated.jsonl"
+"""In a run's directory: the training problems that were left out for being too near a test problem, a line each."""
 
 
 def problems(run: Run, split: str, dataset: str | None = None) -> tuple[Problem, ...]:
@@ -34,29 +42,71 @@ def problems(run: Run, split: str, dataset: str | None = None) -> tuple[Problem,
         RecipeError: the data set is not one of this run's.
     """
     choice = _choice(run, dataset)
-    settings = digest({"dataset": choice.model_dump(mode="json"), "data": run.recipe.data.model_dump(mode="json")})
+    settings = digest(
+        {
+            "dataset": choice.model_dump(mode="json"),
+            "data": run.recipe.data.model_dump(mode="json"),
+            "evaluate": [other.model_dump(mode="json") for other in run.recipe.evaluate],
+        }
+    )
     path = run.path / "problems" / f"{choice.name}-{split}-{settings[:8]}.parquet"
     if not path.exists():
         with run.reporter.stage(f"read {choice.name} {split}", 1, "split") as progress:
-            loaded = _load(run, choice, split)
-            for name, part in loaded.items():
+            parts = _load(run, choice, split)
+            for name, part in parts.items():
                 _store(part, path.with_name(f"{choice.name}-{name}-{settings[:8]}.parquet"))
             progress.advance()
-            count = len(loaded[split].excluded)
-            progress.finish(f"{len(loaded[split].problems):,} problems" + (f", {count:,} left out" if count else ""))
-        for excluded in loaded[split].excluded[:1]:
+            count = len(parts[split].excluded)
+            progress.finish(f"{len(parts[split].problems):,} problems" + (f", {count:,} left out" if count else ""))
+        for excluded in parts[split].excluded[:1]:
             run.reporter.note(f"{choice.name} {split}: {count:,} left out, for example {excluded.id}: {excluded.why}")
     return tuple(problem for problem in _read(path) if isinstance(problem, Problem))
 
 
+def dealt(run: Run, round: int) -> tuple[Problem, ...]:
+    """The training problems that a round samples and is trained on: all of them, or its part (`rollout.problems`).
+
+    The parts follow one another in the data set's order, and are as large as each other, to one problem.
+
+    Raises:
+        RunError: a part would be empty.
+    """
+    every = problems(run, "train")
+    parts = run.recipe.stopping.rounds + 1
+    if run.recipe.rollout.problems == "all" or round >= parts:
+        return every
+    if len(every) < parts:
+        raise RunError(
+            f"rollout.problems is fresh, and {len(every)} training problems cannot be dealt to round 0 and "
+            f"{parts - 1} rounds. Use more problems or fewer rounds, or rollout.problems=all."
+        )
+    return every[len(every) * round // parts : len(every) * (round + 1) // parts]
+
+
+def loaded(run: Run) -> dict[str, Loaded]:
+    """What the run has read so far, by "DATASET-SPLIT"."""
+    found = {}
+    for path in sorted((run.path / "problems").glob("*.parquet")):
+        entries = _read(path)
+        found[path.stem.rsplit("-", 1)[0]] = Loaded(
+            tuple(entry for entry in entries if isinstance(entry, Problem)),
+            tuple(entry for entry in entries if isinstance(entry, Excluded)),
+        )
+    return found
+
+
 def excluded(run: Run) -> dict[str, int]:
     """How many problems of each file were left out."""
-    counts = {}
-    for path in sorted((run.path / "problems").glob("*.parquet")):
-        count = sum(isinstance(entry, Excluded) for entry in _read(path))
-        if count:
-            counts[path.stem.rsplit("-", 1)[0]] = count
-    return counts
+    return {name: len(part.excluded) for name, part in loaded(run).items() if part.excluded}
+
+
+def contaminated(run: Run) -> dict[str, str]:
+    """The training problems that were left out for being too near a test problem, each with that test problem's id."""
+    path = run.path / CONTAMINATED
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {line["problem_id"]: line["test_id"] for line in lines}
 
 
 def _choice(run: Run, dataset: str | None) -> PluginChoice:
@@ -73,31 +123,74 @@ def _load(run: Run, choice: PluginChoice, split: str) -> dict[str, Loaded]:
     data, available = run.recipe.data, dataset.splits()
     limits = {"train": data.limit, "validation": data.validation_limit, "test": data.test_limit}
     if split in available:
-        loaded = {split: dataset.load(split)}
+        parts = {split: dataset.load(split)}
     elif split == "validation" and "train" in available:
-        loaded = {"train": dataset.load("train")}
+        parts = {"train": dataset.load("train")}
     else:
         raise DataError(
             f"The data set '{choice.name}' has no {split} split (it has {', '.join(available) or 'none'}). Map one "
             f"with dataset.options.splits, or choose another data set."
         )
-    if "train" in loaded and "validation" not in available:
-        whole = loaded["train"]
+    if "train" in parts:
+        parts["train"] = _decontaminated(run, parts["train"], choice.name)
+    if "train" in parts and "validation" not in available:
+        whole = parts["train"]
         count = min(data.validation, max(1, int(len(whole.problems) * HELD_OUT_SHARE)))
         held_out = _subset(whole.problems, count)
         ids = {problem.id for problem in held_out}
         rest = tuple(problem for problem in whole.problems if problem.id not in ids)
-        loaded = {"train": Loaded(rest, whole.excluded), "validation": Loaded(held_out)}
-    return {name: _limited(part, limits[name], choice.name, name) for name, part in loaded.items()}
+        parts = {"train": Loaded(rest, whole.excluded), "validation": Loaded(held_out)}
+    return {name: _limited(part, limits[name], choice.name, name) for name, part in parts.items()}
 
 
-def _limited(loaded: Loaded, limit: int | None, dataset: str, split: str) -> Loaded:
-    if not loaded.problems:
+def _decontaminated(run: Run, train: Loaded, dataset: str) -> Loaded:
+    """The training split without what is too near a test problem; that is excluded, and listed."""
+    data = run.recipe.data
+    if data.decontaminate == "none":
+        return train
+    tests = {}
+    for choice in (*run.recipe.evaluate, run.recipe.dataset):
+        plugin = make_dataset(run.recipe, run.registry, choice)
+        if "test" in plugin.splits():
+            tests[choice.name] = plugin.load("test").problems
+    matches = too_near(train.problems, tests, data.decontaminate, data.ngram, data.ngram_overlap)
+    path = run.path / CONTAMINATED
+    write_text(path, "".join(f"{json.dumps(_listed(match), ensure_ascii=False)}\n" for match in matches))
+    if not matches:
+        return train
+    run.reporter.note(
+        f"{len(matches):,} of {len(train.problems):,} training problems of {dataset} are left out, because a test "
+        f"problem is too near (data.decontaminate is {data.decontaminate}). They are listed in {path}."
+    )
+    why = {match.problem.id: f"it is too near the test problem {match.test.id} ({match.how})" for match in matches}
+    kept = tuple(problem for problem in train.problems if problem.id not in why)
+    if not kept:
+        raise DataError(
+            f"Every training problem of the data set '{dataset}' is too near a test problem ({path}). Map other "
+            "splits with dataset.options.splits, or set data.decontaminate to none."
+        )
+    return Loaded(kept, (*train.excluded, *(Excluded(name, reason) for name, reason in why.items())))
+
+
+def _listed(match: Match) -> dict[str, Any]:
+    return {
+        "problem_id": match.problem.id,
+        "test_id": match.test.id,
+        "dataset": match.dataset,
+        "how": match.how,
+        "overlap": round(match.overlap, 4),
+        "question": match.problem.question,
+        "test_question": match.test.question,
+    }
+
+
+def _limited(part: Loaded, limit: int | None, dataset: str, split: str) -> Loaded:
+    if not part.problems:
         raise DataError(f"The {split} split of the data set '{dataset}' is empty: it has no usable problem.")
-    twins = [name for name, count in Counter(problem.id for problem in loaded.problems).items() if count > 1]
+    twins = [name for name, count in Counter(problem.id for problem in part.problems).items() if count > 1]
     if twins:
         raise DataError(f"The data set '{dataset}' has two problems with the id '{twins[0]}'.")
-    return Loaded(_subset(loaded.problems, limit or len(loaded.problems)), loaded.excluded)
+    return Loaded(_subset(part.problems, limit or len(part.problems)), part.excluded)
 
 
 def _subset(problems: tuple[Problem, ...], count: int) -> tuple[Problem, ...]:
@@ -130,10 +223,10 @@ def _adapter() -> Any:
     return TypeAdapter(Problem | Excluded)
 
 
-def _store(loaded: Loaded, path: Path) -> None:
+def _store(part: Loaded, path: Path) -> None:
     import polars as pl
 
-    entries: list[Problem | Excluded] = [*loaded.problems, *loaded.excluded]
+    entries: list[Problem | Excluded] = [*part.problems, *part.excluded]
     rows = [
         {
             "id": entry.id,
@@ -150,6 +243,4 @@ def _store(loaded: Loaded, path: Path) -> None:
 
 
 def _read(path: Path) -> list[Problem | Excluded]:
-    import polars as pl
-
-    return [_adapter().validate_json(text) for text in pl.read_parquet(path).get_column("record")]
+    return [_adapter().validate_json(text) for text in read_parquet(path).get_column("record")]

@@ -11,9 +11,9 @@ from siked_core.errors import RunError
 from siked_core.records import Sampling
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
-from siked_core.stages.generate import draw, student_wants
-from siked_core.stages.prepare import problems
-from siked_core.stages.verify import verify
+from siked_core.stages.generate import student_wants
+from siked_core.stages.prepare import dealt
+from siked_core.stages.top_up import fill
 
 
 def rollout(run: Run, round: int) -> PoolSummary:
@@ -21,15 +21,16 @@ def rollout(run: Run, round: int) -> PoolSummary:
 
     Raises:
         RunError: the student of the round before has not been trained.
+        CapReached: the next chunk might take the run past one of its caps.
     """
     recipe = run.recipe.rollout
     name = f"round-{round}"
     sampling = Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens)
     asked = {"free": [None], "forced": [], "both": [None]}[recipe.mode]
     strategies = [*asked, *(run.strategies.values() if recipe.mode != "free" else ())]
-    wanted = student_wants(run.format, strategies, problems(run, "train"), recipe.samples)
+    wanted = student_wants(run.format, strategies, dealt(run, round), recipe.samples)
     generator = open_student(run, f"round-{round - 1}")
-    draw(
+    return fill(
         run,
         name,
         wanted,
@@ -38,8 +39,8 @@ def rollout(run: Run, round: int) -> PoolSummary:
         sampling=sampling,
         source="student",
         round=round,
+        top_up=recipe.top_up,
     )
-    return verify(run, name)
 
 
 def open_student(run: Run, name: str) -> Generator:

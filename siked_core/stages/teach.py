@@ -5,15 +5,19 @@ from __future__ import annotations
 from siked_core.records import Sampling
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
-from siked_core.stages.generate import Wanted, draw
+from siked_core.stages.generate import Wanted
 from siked_core.stages.prepare import problems
-from siked_core.stages.verify import verify
+from siked_core.stages.top_up import fill
 
 POOL = "teacher"
 
 
 def teach(run: Run) -> PoolSummary:
-    """Ask the teacher for what its pool lacks, and verify it."""
+    """Ask the teacher for what its pool lacks, and verify it.
+
+    Raises:
+        CapReached: the next chunk might take the run past one of its caps.
+    """
     recipe = run.recipe.teacher
     train = problems(run, "train")
     wanted = [
@@ -25,5 +29,14 @@ def teach(run: Run) -> PoolSummary:
     ]
     sampling = Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens)
     generator = run.registry.create("generator", recipe.generator.name, recipe.generator.options)
-    draw(run, POOL, wanted, stage="teach", generator=generator, sampling=sampling, source="teacher", round=0)
-    return verify(run, POOL)
+    return fill(
+        run,
+        POOL,
+        wanted,
+        stage="teach",
+        generator=generator,
+        sampling=sampling,
+        source="teacher",
+        round=0,
+        top_up=recipe.top_up,
+    )

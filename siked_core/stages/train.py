@@ -16,21 +16,27 @@ from siked_core.card import write_card
 from siked_core.contracts import Objective, ObjectiveContext, TrainingRow
 from siked_core.errors import RunError
 from siked_core.keys import digest
+from siked_core.meter import Meter
 from siked_core.models import SIDE_FILE, fingerprint, hash_files, load_tokenizer, read_side_file
-from siked_core.pool import unwritable, write_text
+from siked_core.pool import read_parquet, sync, unwritable, write_text
 from siked_core.run import Run
 from siked_core.stages.prepare import problems
 from siked_core.student import prepare_tokenizer, resolve_model
 
 
-def train(run: Run, round: int, only: str | None = None) -> Path:
+def train(run: Run, round: int, baseline: str | None = None, tokens: int | None = None) -> Path:
     """Train the student of a round on its mixture; returns its folder. A student that is there is not trained again.
+
+    Args:
+        baseline: round 0 only: the student of this name (`combined`, `only-NAME`), on the mixture of this name.
+        tokens: a baseline only: train for so many tokens, not for the recipe's epochs.
 
     Raises:
         RunError: the mixture or the previous student is missing; no row fits into `training.max_length`.
         ModelError: the student cannot be loaded, or lacks a chat template or pad token.
+        CapReached: the run's hours are used up, or would be before the next checkpoint.
     """
-    name = f"only-{only}" if only else f"round-{round}"
+    name = baseline or f"round-{round}"
     folder = run.student(name)
     recipe = run.recipe.training
     rows = _mixture(run, name)
@@ -48,19 +54,25 @@ def train(run: Run, round: int, only: str | None = None) -> Path:
         "mixture": digest(rows),
         "base": fingerprint(base),
         "training": recipe.model_dump(mode="json", exclude={"checkpoint_steps"}),
-        "epochs": epochs,
+        "epochs": epochs if tokens is None else None,
+        "tokens": tokens,
         "seed": seed,
         "lora": run.recipe.student.lora.model_dump(mode="json") if run.recipe.student.lora else None,
         "dtype": run.recipe.student.dtype,
         "tag": run.format.tag,
         "chat_template": tokenizer.chat_template,
+        "plugins": _versions(run, rows),
     }
     key = digest(made_from)
     with run.timed(f"train {name}") as notes:
         if (folder / SIDE_FILE).exists() and read_side_file(folder)["training_key"] == key:
+            _check_whole(folder)
+            _write_side(
+                folder, {**read_side_file(folder), **_speaks(run)}
+            )  # what has no part in its weights may change
             notes["worked"] = False
             return folder
-        _train(run, name, rows, base=base, tokenizer=tokenizer, epochs=epochs, seed=seed, key=key)
+        _train(run, name, rows, base=base, tokenizer=tokenizer, epochs=epochs, tokens=tokens, seed=seed, key=key)
     return folder
 
 
@@ -75,7 +87,16 @@ def check_student(run: Run) -> None:
 
 
 def _train(
-    run: Run, name: str, rows: list[dict[str, Any]], *, base: str, tokenizer: Any, epochs: float, seed: int, key: str
+    run: Run,
+    name: str,
+    rows: list[dict[str, Any]],
+    *,
+    base: str,
+    tokenizer: Any,
+    epochs: float,
+    tokens: int | None,
+    seed: int,
+    key: str,
 ) -> None:
     from siked_core.training import fit, row_encoder
 
@@ -90,10 +111,11 @@ def _train(
         )
         for row in rows
     ]
+    encoder = row_encoder(tokenizer, run.format)
+    if tokens is not None:
+        epochs = tokens / sum(len(encoder(row).input_ids) for row in training_rows)
     objective: Objective = run.registry.create("objective", recipe.objective.name, recipe.objective.options)
-    context = ObjectiveContext(
-        tokenizer, recipe.max_length, math.ceil(epochs), seed, row_encoder(tokenizer, run.format)
-    )
+    context = ObjectiveContext(tokenizer, recipe.max_length, math.ceil(epochs), seed, encoder)
     examples = [one for one in objective.examples(training_rows, context) if len(one.input_ids) <= recipe.max_length]
     too_long = len(training_rows) - len(examples)
     if not examples:
@@ -105,6 +127,8 @@ def _train(
     # A checkpoint belongs to one training key: what another recipe left behind is not resumed.
     checkpoints = run.path / "checkpoints" / f"{name}-{key[:12]}"
     making = folder.with_name(f".{name}.tmp")
+    meter = Meter(run, f"train {name}")
+    meter.check()
     try:
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
@@ -121,17 +145,14 @@ def _train(
                 checkpoints=checkpoints,
                 destination=making,
                 progress=progress,
+                at_checkpoint=meter.at_checkpoint,
             )
             progress.finish(f"{len(examples):,} rows, {trained.tokens:,} tokens, mean loss {trained.loss:.3f}")
         side = {
             "format": 1,
             "student": name,
             "base_model": run.recipe.student.model,
-            "strategies": [choice.model_dump(mode="json") for choice in run.recipe.strategies],
-            "verifiers": {strategy: run.verifier_of(strategy) for strategy in run.strategies},
-            "tag": run.format.tag,
-            "max_tokens": run.recipe.evaluation.max_tokens,
-            "generator": run.recipe.student.generator.model_dump(mode="json"),
+            **_speaks(run),
             "training_key": key,
             "fingerprint": hash_files(making),
             "rows": len(examples),
@@ -140,21 +161,64 @@ def _train(
             "steps": trained.steps,
             "loss": trained.loss,
         }
-        write_text(making / SIDE_FILE, json.dumps(side, indent=2, ensure_ascii=False) + "\n")
+        _write_side(making, side)
         write_card(making, run.recipe, None)
         shutil.rmtree(folder, ignore_errors=True)
+        for path in making.iterdir():
+            sync(path)
         making.rename(folder)
+        sync(folder.parent)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     except OSError as error:
         raise unwritable(folder, error) from None
 
 
-def _mixture(run: Run, name: str) -> list[dict[str, Any]]:
-    import polars as pl
+def _versions(run: Run, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The versions of the plugins whose code makes rows into tokens: the objective, and the rows' strategies."""
+    objective = run.recipe.training.objective.name
+    used = sorted({row["strategy"] for row in rows})
+    return {
+        f"objective:{objective}": run.registry.get("objective", objective).version,
+        **{f"strategy:{name}": run.strategies[name].version for name in used},
+    }
 
+
+def _speaks(run: Run) -> dict[str, Any]:
+    """How a student of this run is asked and its answers are read."""
+    return {
+        "strategies": [choice.model_dump(mode="json") for choice in run.recipe.strategies],
+        "verifiers": {strategy: list(run.verifier_of(strategy)) for strategy in run.strategies},
+        "tag": run.format.tag,
+        "max_tokens": run.recipe.evaluation.max_tokens,
+        "generator": run.recipe.student.generator.model_dump(mode="json"),
+    }
+
+
+def _write_side(folder: Path, side: dict[str, Any]) -> None:
+    text = json.dumps({**side, "digest": digest(side)}, indent=2, ensure_ascii=False) + "\n"
+    path = folder / SIDE_FILE
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def _check_whole(folder: Path) -> None:
+    """A student that is taken as it is has the weights that were written.
+
+    Raises:
+        RunError: it has not.
+    """
+    if hash_files(folder) != read_side_file(folder)["fingerprint"]:
+        raise RunError(
+            f"The student {folder} is damaged: its files are not what was written. `siked run repair RUN` sets it "
+            "aside; the same command then trains it again."
+        )
+
+
+def _mixture(run: Run, name: str) -> list[dict[str, Any]]:
     path = run.mixture(name)
     if not path.exists():
         raise RunError(f"The run {run.path} has no mixture '{name}' yet. Run `siked mix` first.")
     rows: list[dict[str, Any]] = (
-        pl.read_parquet(path).select("key", "problem_id", "strategy", "rationale", "weight").to_dicts()
+        read_parquet(path).select("key", "problem_id", "strategy", "rationale", "weight").to_dicts()
     )
     return rows

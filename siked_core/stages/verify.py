@@ -1,7 +1,7 @@
 """Verdicts: every sample of a pool is read by its strategy and judged by that strategy's verifier.
 
-A verdict is kept under the sample's key and the judge's: a pool can be judged again, by another verifier, without
-generating anything again.
+A verdict is kept under the sample's key, the judge's and the evidence: a pool can be judged again, by another verifier
+or with another gold answer, without generating anything again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from siked_core.contracts import Verifier
 from siked_core.errors import DataError, VerifierFault
-from siked_core.keys import digest
+from siked_core.keys import digest, reading
 from siked_core.pool import write_text
 from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
 from siked_core.stages.generate import EVALUATIONS, samples_of
-from siked_core.stages.prepare import problems
+from siked_core.stages.prepare import dealt, problems
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,9 +42,12 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
     judged = run.verdicts(pool)
     with run.timed(f"verify {pool}") as notes, run.verifiers(scoring=_scores(pool)) as verifiers:
         _need_gold(verifiers, known)
-        judges = {name: _judge_of(run, name, verifier) for name, verifier in verifiers.items()}
-        todo = _todo(samples.to_dicts(), judged.read(), judges, verifiers)
+        judges = {name: judge_of(run, name, verifier) for name, verifier in verifiers.items()}
+        rows = _with_evidence(samples, known, verifiers).to_dicts()
+        todo = _todo(rows, judged.read(), judges, verifiers)
         notes["worked"] = bool(todo)
+        if todo and run.recipe.allow_unsafe_exec:
+            notes["allow_unsafe_exec"] = True  # also where it was allowed for one command, not in the run's recipe
         bench = _Bench(run, known, verifiers, judges)
         with run.reporter.stage(f"verify {pool}", samples.height, "samples") as progress:
             progress.advance(samples.height - len(todo))
@@ -52,7 +55,9 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
                 judged.append(bench.judge(chunk))
                 progress.advance(len(chunk))
             table = verdicts_of(run, pool)
-            summary = summarise(table, len(known), set_aside=samples.height - table.height)
+            asked = dealt(run, int(pool.removeprefix("round-"))) if pool.startswith("round-") else known
+            summary = summarise(table, len(asked), set_aside=samples.height - table.height)
+            notes["set_aside"] = summary.set_aside
             progress.finish(
                 f"{summary.correct:,} of {summary.samples:,} correct, "
                 f"{summary.problems_solved:,} of {summary.problems:,} problems solved"
@@ -72,11 +77,12 @@ def verdicts_of(run: Run, pool: str) -> pl.DataFrame:
     import polars as pl
 
     with run.verifiers(scoring=_scores(pool)) as verifiers:
-        judges = {name: _judge_of(run, name, verifier) for name, verifier in verifiers.items()}
+        judges = {name: judge_of(run, name, verifier) for name, verifier in verifiers.items()}
+        samples = _with_evidence(samples_of(run, pool), _problems_of(run, pool), verifiers)
     return (
-        samples_of(run, pool)
-        .with_columns(judge=pl.col("strategy").replace_strict(judges, default=NO_TAG, return_dtype=pl.String))
-        .join(run.verdicts(pool).read(), on=["key", "judge"], how="inner", maintain_order="left")
+        samples.with_columns(judge=pl.col("strategy").replace_strict(judges, default=NO_TAG, return_dtype=pl.String))
+        .join(run.verdicts(pool).read(), on=["key", "judge", "evidence"], how="inner", maintain_order="left")
+        .drop("evidence")
     )
 
 
@@ -109,6 +115,42 @@ def _scores(pool: str) -> bool:
     return pool.startswith(f"{EVALUATIONS}/")
 
 
+def _problems_of(run: Run, pool: str) -> dict[str, Problem]:
+    """The problems that a pool's samples answer."""
+    if not _scores(pool):
+        return {problem.id: problem for problem in problems(run, "train")}
+    dataset, _, split = pool.rpartition("/")[2].rpartition("-")
+    return {problem.id: problem for problem in problems(run, split, dataset)}
+
+
+def _with_evidence(
+    samples: pl.DataFrame, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier]
+) -> pl.DataFrame:
+    """The samples with a column `evidence`: a hash of all that a judge sees, so that a verdict on a text that has been
+    replaced, or against a gold answer that was another, is not taken for one on this."""
+    import polars as pl
+
+    whole = {name for name, verifier in verifiers.items() if verifier.scope == "problem"}
+    rows = list(samples.select("key", "problem_id", "strategy", "text").iter_rows())
+    together: dict[str, list[tuple[str, str]]] = {}
+    for key, problem_id, strategy, text in rows:
+        if strategy in whole:
+            together.setdefault(problem_id, []).append((key, text))
+    others = {problem_id: digest(sorted(texts)) for problem_id, texts in together.items()}
+    evidence = [
+        digest(
+            [
+                text,
+                known[problem_id].question,
+                known[problem_id].answer,
+                others[problem_id] if strategy in whole else None,
+            ]
+        )
+        for _, problem_id, strategy, text in rows
+    ]
+    return samples.with_columns(evidence=pl.Series(evidence, dtype=pl.String))
+
+
 def _need_gold(verifiers: Mapping[str, Verifier], known: Mapping[str, Problem]) -> None:
     unlabelled = next((problem for problem in known.values() if not problem.answer), None)
     needing = sorted({verifier.name for verifier in verifiers.values() if verifier.needs_gold})
@@ -119,17 +161,17 @@ def _need_gold(verifiers: Mapping[str, Verifier], known: Mapping[str, Problem]) 
         )
 
 
-def _judge_of(run: Run, strategy: str, verifier: Verifier) -> str:
+def judge_of(run: Run, strategy: str, verifier: Verifier) -> str:
     """What judges a strategy's rationales, as a short hash: it changes when a verdict could."""
-    return digest([strategy, run.strategies[strategy].version, verifier.fingerprint])
+    return digest([reading(run.strategies[strategy]), verifier.fingerprint])
 
 
 def _todo(
     rows: list[Row], judged: pl.DataFrame, judges: Mapping[str, str], verifiers: Mapping[str, Verifier]
 ) -> list[Row]:
     """The rows without a verdict, and the rows of a problem that is judged as a whole and has one without."""
-    present = set(judged.select("key", "judge").iter_rows())
-    missing = [row for row in rows if (row["key"], judges.get(row["strategy"], NO_TAG)) not in present]
+    present = set(judged.select("key", "judge", "evidence").iter_rows())
+    missing = [row for row in rows if (row["key"], judges.get(row["strategy"], NO_TAG), row["evidence"]) not in present]
     whole = {name for name, verifier in verifiers.items() if verifier.scope == "problem"}
     unfinished = {row["problem_id"] for row in missing if row["strategy"] in whole}
     keys = {row["key"] for row in missing}
@@ -191,6 +233,7 @@ class _Bench:
                 "answer": verdict.answer,
                 "why": verdict.why,
                 "rationale": one.text if isinstance(one, Rationale) else None,
+                "evidence": row["evidence"],
             }
             for row, verdict, one in zip(chunk, verdicts, read, strict=True)
             if verdict is not None

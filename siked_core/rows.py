@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from siked_core import DataError
+from siked_core.errors import DataError
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".parquet")
 

@@ -1,0 +1,68 @@
+"""Why a sample is not in a mixture, told by the rules that choose what is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from siked_core.ledger import ledger, ranked
+from siked_core.records import Status
+from siked_core.run import Run
+from siked_core.stages.generate import EVALUATIONS
+from siked_core.stages.mix import judged
+from siked_core.stages.prepare import dealt
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What decides whether a sample may enter a mixture."""
+
+    key: str
+    problem: str
+    pool: str
+    source: str
+    round: int
+    strategy: str | None
+    wanted: bool
+    """Whether the present recipe asks for it."""
+
+
+def why_absent(run: Run, name: str, mixture: pl.DataFrame, sample: Sample) -> str:
+    """One line: the first rule that keeps the sample out of the mixture of this name, as far as it is known."""
+    import polars as pl
+
+    only = name.removeprefix("only-") if name.startswith("only-") else None
+    round = int(name.removeprefix("round-")) if name.startswith("round-") else 0
+    if sample.pool.startswith(f"{EVALUATIONS}/"):
+        return "it answers an evaluation, and no student is trained on these"
+    if not sample.wanted:
+        return "the present recipe does not ask for it"
+    if sample.source == "student" and round == 0:
+        return "the mixture takes the teacher's samples only"
+    if sample.source == "student" and sample.round != round:
+        return f"it was drawn in round {sample.round}, and a mixture takes the student's samples of its own round only"
+    if only and sample.strategy != only:
+        return f"the mixture is of the strategy {only} only"
+    if name.startswith("round-") and sample.problem not in {problem.id for problem in dealt(run, round)}:
+        return "its problem is dealt to another round (rollout.problems is fresh)"
+    attempts = ledger(judged(run, round))
+    mine = attempts.filter(pl.col("key") == sample.key)
+    if mine.is_empty():
+        return "it has no verdict"
+    status = mine.row(0, named=True)["status"]
+    if status != Status.CORRECT.value:
+        return f"it is not correct ({status.replace('_', ' ')})"
+    row = ranked(attempts, round).filter(pl.col("key") == sample.key).row(0, named=True)
+    if row["first"] != sample.key:
+        there = set(mixture.get_column("key"))
+        where = "in it" if row["first"] in there else "not in it either"
+        return f"it is a duplicate of {row['first']}, which is {where}"
+    keep = run.recipe.mixing.keep
+    if row["rank"] >= keep:
+        return f"mixing.keep is {keep}, and so many others of its problem, strategy and source were drawn before it"
+    if round == 0:
+        return "the mixture was made before it was there, or under other verdicts: mix again"
+    return f"the mixing policy did not choose it (the recipe's is {run.recipe.mixing.policy.name})"

@@ -1,0 +1,117 @@
+"""From a few problems to all of them: totals with 95 % prediction intervals, by a bootstrap over the problems.
+
+A replicate draws as many problems as were seen, with replacement (what another pilot might have seen), and from those
+the problems that were not seen (what the others may turn out to be). What was seen is known. One replicate serves every
+quantity, so that sums of them have the right interval. Which problems are seen is random by the hash of their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+REPLICATES = 2000
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A figure that is expected, the interval that it lies in with 95 %, and the replicates that say so."""
+
+    expected: float
+    draws: Any
+    """(REPLICATES,) array."""
+
+    @property
+    def low(self) -> float:
+        return float(_quantile(self.draws, 0.025))
+
+    @property
+    def high(self) -> float:
+        return float(_quantile(self.draws, 0.975))
+
+    def __add__(self, other: Forecast) -> Forecast:
+        return Forecast(self.expected + other.expected, self.draws + other.draws)
+
+    def __mul__(self, factor: float | Forecast) -> Forecast:
+        if isinstance(factor, Forecast):
+            return Forecast(self.expected * factor.expected, self.draws * factor.draws)
+        return Forecast(self.expected * factor, self.draws * factor)
+
+    def __sub__(self, known: float) -> Forecast:
+        return Forecast(self.expected - known, self.draws - known)
+
+    def as_dict(self) -> dict[str, float]:
+        return {"expected": self.expected, "low": self.low, "high": self.high}
+
+
+def exactly(number: float) -> Forecast:
+    """A figure that is known."""
+    import numpy as np
+
+    return Forecast(float(number), np.full(REPLICATES, float(number)))
+
+
+def each(laps: Sequence[tuple[float, int]], seed: int = SEED) -> Forecast:
+    """Seconds of a unit, from laps of (seconds, units): what the next ones may take if they are like these."""
+    import numpy as np
+
+    if not sum(units for _, units in laps):
+        return exactly(0)
+    times, units = np.asarray(laps, dtype=float).T
+    picked = np.random.default_rng(seed).integers(len(laps), size=(REPLICATES, len(laps)))
+    sums = units[picked].sum(axis=1)
+    rates = times[picked].sum(axis=1) / np.maximum(sums, 1)
+    mean = times.sum() / units.sum()
+    return Forecast(float(mean), np.where(sums > 0, rates, mean))
+
+
+def up_to(least: Forecast, most: Forecast) -> Forecast:
+    """A figure that may turn out to be either: the higher one is expected, the interval holds both."""
+    import numpy as np
+
+    half = REPLICATES // 2
+    return Forecast(most.expected, np.concatenate([least.draws[:half], most.draws[half:]]))
+
+
+def total(forecasts: Sequence[Forecast]) -> Forecast:
+    return sum(forecasts[1:], forecasts[0]) if forecasts else exactly(0)
+
+
+class Resampled:
+    """The problems that a pilot has seen, and those that it stands for."""
+
+    def __init__(self, seen: int, others: int, seed: int = SEED) -> None:
+        """
+        Args:
+            seen: problems of the pilot, 1 or more.
+            others: problems that it has not seen.
+        """
+        import numpy as np
+
+        rng = np.random.default_rng(seed)
+        self._seen, self._others = seen, others
+        pilots = rng.multinomial(seen, np.full(seen, 1 / seen), size=REPLICATES)  # (REPLICATES, seen)
+        self._weights = rng.multinomial(others, pilots / seen)  # (REPLICATES, seen)
+
+    def over_all(self, values: Sequence[float]) -> Forecast:
+        """The sum over the problems that were seen and the others.
+
+        Args:
+            values: one for each problem that was seen.
+        """
+        import numpy as np
+
+        array = np.asarray(values, dtype=float)
+        return Forecast(float(array.sum() + self._others * array.mean()), array.sum() + self._weights @ array)
+
+    def over_others(self, values: Sequence[float]) -> Forecast:
+        """The same without those that were seen."""
+        return self.over_all(values) - float(sum(values))
+
+
+def _quantile(draws: Any, share: float) -> float:
+    import numpy as np
+
+    return float(np.quantile(draws, share))

@@ -1,0 +1,69 @@
+"""A folder onto the Hugging Face hub, as a data set."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from siked_core.errors import DataError
+
+PREFIX = "hub:"
+_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def hub_name(destination: str) -> str | None:
+    """ "hub:owner/name" -> "owner/name"; None where the destination is not on the hub.
+
+    Raises:
+        DataError: what follows is not owner/name.
+    """
+    if not destination.startswith(PREFIX):
+        return None
+    name = destination.removeprefix(PREFIX)
+    if not _NAME.fullmatch(name):
+        raise DataError(f"On the hub a data set is hub:OWNER/NAME, not '{destination}'.")
+    return name
+
+
+def check_token() -> None:
+    """Fail before the work is done.
+
+    Raises:
+        DataError: there is no token of the hub here, or the hub is switched off.
+    """
+    from huggingface_hub import get_token
+    from huggingface_hub.constants import is_offline_mode
+
+    if is_offline_mode():
+        raise DataError("The hub is switched off (HF_HUB_OFFLINE). Unset it, or export into a folder.")
+    if not get_token():
+        raise DataError("There is no token of the Hugging Face hub here: run `hf auth login`, or set HF_TOKEN.")
+
+
+def publish(folder: Path, name: str, public: bool, message: str) -> str:
+    """Upload a folder as a data set, made if it is not there; returns its address.
+
+    Args:
+        name: owner/name.
+        public: whether everyone may see it, if it is made now; one that is there stays as it is.
+        message: of the commit.
+
+    Raises:
+        DataError: the hub refuses, or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    api = HfApi()
+    try:
+        made = api.create_repo(name, repo_type="dataset", private=not public, exist_ok=True)
+        api.upload_folder(repo_id=name, repo_type="dataset", folder_path=folder, commit_message=message)
+    except (HfHubHTTPError, HFValidationError) as error:
+        said = " ".join(str(error).split())[:240]
+        raise DataError(f"The hub did not take the data set '{name}': {said}") from None
+    except Exception as error:  # whatever the network's library raises: the user's remedy is the same
+        raise DataError(
+            f"The hub cannot be reached ({type(error).__name__}: {' '.join(str(error).split())[:160]}). Try again, or "
+            "export into a folder."
+        ) from None
+    return str(made)

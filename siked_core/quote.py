@@ -1,0 +1,275 @@
+"""What a run will take, told from a pilot on some of its problems; and, once it has run, how far off that was.
+
+The pilot (`siked_core.pilot`) is the run in small: the warm-up and one round. Tokens, samples, rows and bytes are
+counted for each of its problems and carried over to all of them (`siked_core.forecast`). Time is what a stage took to
+get ready, once, and what each sample or optimiser step took, times their number. Further rounds are taken to be like
+the first, and students to write as the pilot's do, which have seen less and are worse. That a machine may be busier
+later is in no interval.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from siked_core.forecast import Forecast, Resampled, each, exactly, total, up_to
+from siked_core.pilot import Pilot, open_pilot
+from siked_core.pool import read_parquet, write_text
+from siked_core.quoted import size
+from siked_core.recipe import Recipe
+from siked_core.records import Source, Status
+from siked_core.run import Run
+from siked_core.scorecard import Score
+from siked_core.spending import MILLION, free, price, spent
+from siked_core.stages.evaluate import evaluate
+from siked_core.stages.generate import EVALUATIONS
+from siked_core.stages.mix import mix
+from siked_core.stages.prepare import problems
+from siked_core.stages.rollout import rollout
+from siked_core.stages.teach import POOL, teach
+from siked_core.stages.train import check_student, train
+from siked_core.stages.verify import verdicts_of
+from siked_core.stopwatch import Stopwatch, Timing
+
+if TYPE_CHECKING:
+    import polars as pl
+
+STUDENT, ROUND = "round-0", "round-1"
+INTERVALS = "95 %: a bootstrap over the pilot's problems; of yields, Wilson's"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a round, or the end of a run, does in one go, as it is quoted."""
+
+    round: int | None
+    """None after the last round."""
+    name: str
+    """teach, rollout, train, evaluate, baselines or test."""
+    samples: Forecast
+    tokens_in: Forecast
+    tokens_out: Forecast
+    cost: Forecast
+    seconds: Forecast
+    """Of the work that is left after the pilot."""
+    bytes: Forecast
+    yields: dict[str, Score] = field(default_factory=dict)
+    """Strategy -> right among the pilot's samples."""
+
+    def as_dict(self) -> dict[str, Any]:
+        figures = {name: getattr(self, name).as_dict() for name in QUANTITIES}
+        return {
+            "round": self.round,
+            "step": self.name,
+            **figures,
+            "yield": {strategy: score.as_dict() for strategy, score in self.yields.items()},
+        }
+
+
+QUANTITIES = ("samples", "tokens_in", "tokens_out", "cost", "seconds", "bytes")
+
+
+def quote(run: Run, count: int) -> dict[str, Any]:
+    """Run a pilot on so many problems and tell from it what the run will take; kept as `RUN/quote/quote.json`.
+
+    Raises:
+        CapReached: the pilot itself might take the run past one of its caps.
+        RunError: the teacher got nothing right, so that there is nothing to train on.
+    """
+    check_student(run)
+    watch = Stopwatch(run.reporter)
+    pilot = open_pilot(run, count, watch)
+    before = {stage: entry.get("seconds") for stage, entry in pilot.manifest["stages"].items()}
+    home = run.recipe.dataset.name
+    teach(pilot)
+    mix(pilot, 0)
+    train(pilot, 0)
+    evaluate(pilot, STUDENT, home, "validation")
+    if run.recipe.stopping.rounds:
+        rollout(pilot, 1)
+        mix(pilot, 1)
+        train(pilot, 1)
+        evaluate(pilot, ROUND, home, "validation")
+    steps = _Estimate(run, pilot, _timings(pilot, watch, before)).steps()
+    found = {
+        "run": str(run.path),
+        "problems": len(problems(pilot, "train")),
+        "of": len(problems(run, "train")),
+        "intervals": INTERVALS,
+        "currency": run.recipe.prices.currency,
+        "free": free(run.recipe),
+        "steps": [step.as_dict() for step in steps],
+        "total": {name: total([getattr(step, name) for step in steps]).as_dict() for name in QUANTITIES},
+        "spent": asdict(spent(run.path, run.recipe)),
+    }
+    write_text(pilot.path / "quote.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    return found
+
+
+class _Estimate:
+    """Carries a pilot's counts over to its run."""
+
+    def __init__(self, run: Run, pilot: Pilot, timings: dict[str, Timing]) -> None:
+        self._run, self._pilot, self._timings = run, pilot, timings
+        self._recipe: Recipe = run.recipe
+        self._ids = {split: [one.id for one in problems(pilot, split)] for split in ("train", "validation")}
+        seen = {split: len(ids) for split, ids in self._ids.items()}
+        sets = dict.fromkeys([run.recipe.dataset.name, *(choice.name for choice in run.recipe.evaluate)])
+        self._all = Resampled(seen["train"], len(problems(run, "train")) - seen["train"])
+        of_round = len(problems(run, "train"))
+        if run.recipe.rollout.problems == "fresh":
+            of_round //= run.recipe.stopping.rounds + 1
+        self._round = Resampled(seen["train"], max(0, of_round - seen["train"]))
+        self._validation = Resampled(seen["validation"], len(problems(run, "validation")) - seen["validation"], seed=1)
+        tested = sum(len(problems(run, "test", name)) for name in sets)
+        self._test = Resampled(seen["validation"], tested, seed=2)
+
+    def steps(self) -> list[Step]:
+        recipe = self._recipe
+        rounds = range(1, recipe.stopping.rounds + 1)
+        warm_up = self._optimiser_steps(STUDENT, recipe.training.warm_up_epochs or recipe.training.epochs)
+        found = [
+            self._sampled(0, "teach", POOL, "teach", "teacher", self._all, "train", others_only=True),
+            self._trained(0, "train", STUDENT, warm_up),
+            self._evaluated(0, STUDENT),
+        ]
+        trained = [warm_up]
+        for number in rounds:
+            trained.append(self._optimiser_steps(ROUND, recipe.training.epochs))
+            found += [
+                self._sampled(number, "rollout", ROUND, f"rollout {ROUND}", "student", self._round, "train"),
+                self._trained(number, "train", ROUND, trained[-1]),
+                self._evaluated(number, ROUND),
+            ]
+        singles = len(recipe.strategies) if len(recipe.strategies) > 1 else 0
+        students = {"none": 0, "single": singles, "equal_budget": singles + 1}[recipe.baselines]
+        if students:
+            # Single strategies share all of the teacher's rows; with an equal budget each takes what all rounds do.
+            epochs = recipe.training.warm_up_epochs or recipe.training.epochs
+            shared = self._optimiser_steps(STUDENT, epochs, self._all)
+            work = shared if recipe.baselines == "single" else total(trained) * students
+            found.append(self._trained(None, "baselines", STUDENT, work, students))
+        return [*found, self._tested(students)]
+
+    def _sampled(
+        self,
+        round: int | None,
+        name: str,
+        pool: str,
+        stage: str,
+        source: Source,
+        over: Resampled,
+        split: str,
+        *,
+        others_only: bool = False,
+    ) -> Step:
+        """Drawing a pool and verifying it.
+
+        Args:
+            others_only: the pilot's samples are the run's: their time is spent.
+        """
+        table = verdicts_of(self._pilot, pool)
+        counts = self._by_problem(table, split)
+        samples, inside, out = (over.over_all(counts[name]) for name in ("samples", "in", "out"))
+        timed = over.over_others(counts["samples"]) if others_only else samples
+        drawing, verifying = self._timing(stage), self._timing(f"verify {pool}")
+        seconds = timed * _each(drawing, verifying) + exactly(drawing.fixed_s + verifying.fixed_s)
+        folders = (self._pilot.pool(pool).folder, self._pilot.verdicts(pool).folder)
+        kept = self._pilot.pool(pool).read().height
+        return Step(
+            round,
+            name,
+            samples,
+            inside,
+            out,
+            self._cost(source, inside, out),
+            seconds,
+            samples * (sum(size(folder) for folder in folders) / kept),
+            self._yields(table),
+        )
+
+    def _evaluated(self, round: int, student: str) -> Step:
+        home = self._recipe.dataset.name
+        pool = f"{EVALUATIONS}/{student}/{home}-validation"
+        stage = f"evaluate {student} on {home} validation"
+        return self._sampled(round, "evaluate", pool, stage, "student", self._validation, "validation")
+
+    def _tested(self, baselines: int) -> Step:
+        """The test splits, none of whose problems was seen, told from the validation problems. Besides the baselines,
+        one student is tested if round 0 turns out to be the best, else two."""
+        home, rounds = self._recipe.dataset.name, self._recipe.stopping.rounds
+        student = ROUND if rounds else STUDENT
+        pool = f"{EVALUATIONS}/{student}/{home}-validation"
+        counts = self._by_problem(verdicts_of(self._pilot, pool), "validation")
+
+        def students(one: Forecast) -> Forecast:
+            return up_to(one * (1 + baselines), one * (2 + baselines)) if rounds else one * (1 + baselines)
+
+        samples, inside, out = (students(self._test.over_others(counts[name])) for name in ("samples", "in", "out"))
+        drawing, verifying = self._timing(f"evaluate {student} on {home} validation"), self._timing(f"verify {pool}")
+        fixed = exactly((1 + len(self._recipe.evaluate)) * (drawing.fixed_s + verifying.fixed_s))
+        seconds = samples * _each(drawing, verifying) + students(fixed)
+        folders = (self._pilot.pool(pool).folder, self._pilot.verdicts(pool).folder)
+        kept = samples * (sum(size(folder) for folder in folders) / self._pilot.pool(pool).read().height)
+        return Step(None, "test", samples, inside, out, self._cost("student", inside, out), seconds, kept)
+
+    def _trained(self, round: int | None, name: str, like: str, steps: Forecast, students: int = 1) -> Step:
+        """Training, at the pace of the pilot's student `like`."""
+        timing, nothing = self._timing(f"train {like}"), exactly(0)
+        seconds = steps * _each(timing) + exactly(students * timing.fixed_s)
+        kept = exactly(students * size(self._pilot.student(like)))
+        return Step(round, name, nothing, nothing, nothing, nothing, seconds, kept)
+
+    def _optimiser_steps(self, mixture: str, epochs: float, over: Resampled | None = None) -> Forecast:
+        rows = read_parquet(self._pilot.mixture(mixture)).get_column("problem_id").to_list()
+        counts = [float(rows.count(identifier)) for identifier in self._ids["train"]]
+        batch = self._recipe.training.batch_size * self._recipe.training.accumulation
+        return (over or self._round).over_all(counts) * (epochs / batch)
+
+    def _by_problem(self, table: pl.DataFrame, split: str) -> dict[str, list[float]]:
+        """What was counted of each of the pilot's problems, in their order."""
+        import polars as pl
+
+        sums = {
+            row["problem_id"]: row
+            for row in table.group_by("problem_id")
+            .agg(pl.len(), pl.col("prompt_tokens").sum(), pl.col("completion_tokens").sum())
+            .iter_rows(named=True)
+        }
+        columns = {"samples": "len", "in": "prompt_tokens", "out": "completion_tokens"}
+        return {
+            name: [float(sums[one][column]) if one in sums else 0.0 for one in self._ids[split]]
+            for name, column in columns.items()
+        }
+
+    def _yields(self, table: pl.DataFrame) -> dict[str, Score]:
+        found = {}
+        for strategy in self._recipe.strategy_names:
+            statuses = table.filter(table["strategy"] == strategy).get_column("status").to_list()
+            if statuses:
+                found[strategy] = Score(statuses.count(Status.CORRECT.value), len(statuses))
+        return found
+
+    def _cost(self, source: Source, inside: Forecast, out: Forecast) -> Forecast:
+        found = price(self._recipe, source)
+        return inside * (found.input / MILLION) + out * (found.output / MILLION) if found else exactly(0)
+
+    def _timing(self, stage: str) -> Timing:
+        return self._timings.get(stage, Timing())
+
+
+def _each(*timings: Timing) -> Forecast:
+    """Seconds of a unit, in all of these stages together."""
+    return total([each(timing.work, seed) for seed, timing in enumerate(timings)])
+
+
+def _timings(pilot: Pilot, watch: Stopwatch, before: dict[str, Any]) -> dict[str, Timing]:
+    """What was timed now; of a stage that found everything done, what an earlier pilot of this run had timed."""
+    path = pilot.path / "timings.json"
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    seconds = {stage: entry.get("seconds") for stage, entry in pilot.manifest["stages"].items()}
+    fresh = {stage: one for stage, one in watch.timings.items() if seconds.get(stage) != before.get(stage)}
+    known = {stage: Timing(**one) for stage, one in earlier.items()} | fresh
+    write_text(path, json.dumps({stage: asdict(one) for stage, one in known.items()}, indent=2) + "\n")
+    return known
