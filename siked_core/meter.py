@@ -90,7 +90,7 @@ class Meter:
         """Write the stage's seconds so far into the manifest."""
         entry = self._run.manifest["stages"].get(self._stage, {})
         seconds = self._earlier_s + self._clock() - self._started
-        self._run._record(self._stage, {**entry, "seconds": round(seconds, 3)})
+        self._run.record(self._stage, {**entry, "seconds": round(seconds, 3)})
         self.tell()
 
     def expect(self, requested: Sequence[str | None], prompts: Sequence[int], max_tokens: int, source: Source) -> Spent:

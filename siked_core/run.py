@@ -141,7 +141,7 @@ class Run:
         """Record a stage in the manifest: running, then done with its seconds and what the block notes."""
         notes: dict[str, Any] = {}
         earlier = self.manifest["stages"].get(stage, {})
-        self._record(stage, {**earlier, "state": "running"})
+        self.record(stage, {**earlier, "state": "running"})
         started = time.monotonic()
         yield notes
         seconds = earlier.get("seconds", 0.0) + time.monotonic() - started
@@ -149,12 +149,13 @@ class Run:
         if earlier.get("state") == "done" and not notes.get("worked", True):
             seconds = earlier["seconds"]
         notes.pop("worked", None)
-        self._record(stage, {**earlier, **notes, "state": "done", "seconds": round(seconds, 3)})
+        self.record(stage, {**earlier, **notes, "state": "done", "seconds": round(seconds, 3)})
 
     def finish(self) -> None:
         write_manifest(self.path, {**self.manifest, "finished": True})
 
-    def _record(self, stage: str, entry: dict[str, Any]) -> None:
+    def record(self, stage: str, entry: dict[str, Any]) -> None:
+        """Write a stage's entry into the manifest, over the one that it has."""
         manifest = self.manifest
         write_manifest(self.path, {**manifest, "stages": {**manifest["stages"], stage: entry}})
 
