@@ -261,8 +261,8 @@ def endure(arguments: argparse.Namespace) -> dict[str, Any]:
                 (hostile if code in HOSTILE else harmless)[one.status] += 1
             tiers.update(one.tier for one in found)
             left = len(_files(arguments.ignore) - present)
-            seconds = round(time.monotonic() - started, 1)
-            samples.append({"programs": done, "seconds": seconds, **_watch(), "new_files": left})
+            seconds = time.monotonic() - started
+            samples.append({"programs": done, "seconds": round(seconds, 1), **_watch(), "new_files": left})
             print(" ".join(f"{name}={value}" for name, value in samples[-1].items()), flush=True)
     time.sleep(0.5)
     after = _watch()
@@ -280,7 +280,7 @@ def endure(arguments: argparse.Namespace) -> dict[str, Any]:
         print(f"FAULT: {fault}")
     result = {
         "programs": done,
-        "programs_a_second": round(done / samples[-1]["seconds"], 1),
+        "programs_a_second": round(done / seconds, 1),
         "harmless": dict(harmless),
         "hostile": dict(hostile),
         "served_by_tier": dict(tiers),
