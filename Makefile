@@ -2,7 +2,8 @@
 #
 #   make demo        install siked and distil a student in the embedded world (no network after the installation)
 #   make install     install siked only
-#   make test        install what the tests need, and run them all
+#   make test        install what the tests need, and run them, but for the next
+#   make test-recovery  run the tests that kill and damage whole runs
 #   make lint        formatting, lint, types
 #   make test-package  build the wheel, install it on its own, and run from it
 #   make fuzz        install atheris, and fuzz what reads a model's text for FUZZ_SECONDS (600)
@@ -25,7 +26,7 @@ INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint 
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test lint test-package fuzz clean
+.PHONY: demo install test test-recovery lint test-package fuzz clean
 
 demo: install
 	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
@@ -33,7 +34,10 @@ demo: install
 install: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not recovery" $(PYTEST_ARGS)
+
+test-recovery: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m recovery $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

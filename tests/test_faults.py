@@ -35,7 +35,7 @@ from siked_core.stages.train import train
 from siked_core.testing import ToyTeacher, make_tiny_student, toy_recipe, toy_registry
 from siked_core.testing.toys import Loud
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.recovery]
 
 
 class Killed(BaseException):

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.recovery]
 ROOT = Path(__file__).parents[1]
 DISTILL = ["distill", "--preset", "pocket-smoke", "--strategies", "cot,pot"]
 

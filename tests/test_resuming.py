@@ -45,7 +45,7 @@ from siked_core.run import Run, start
 from siked_core.testing import make_tiny_student, toy_recipe, toy_registry
 from siked_core.testing.toys import Loud, OwnChoice, Plain, Quiet, SameText, Sums, ToyStudent, ToyTeacher
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.recovery]
 PAGE = Path(__file__).parents[1] / "docs" / "resuming.md"
 
 
