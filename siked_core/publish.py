@@ -8,6 +8,8 @@ from pathlib import Path
 from siked_core.errors import DataError
 
 PREFIX = "hub:"
+_NETWORK = {"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"}
+"""Libraries that versions of huggingface_hub speak through; their errors need not be an `OSError`."""
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -61,7 +63,9 @@ def publish(folder: Path, name: str, public: bool, message: str) -> str:
     except (HfHubHTTPError, HFValidationError) as error:
         said = " ".join(str(error).split())[:240]
         raise DataError(f"The hub did not take the data set '{name}': {said}") from None
-    except Exception as error:  # whatever the network's library raises: the user's remedy is the same
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _NETWORK:
+            raise
         raise DataError(
             f"The hub cannot be reached ({type(error).__name__}: {' '.join(str(error).split())[:160]}). Try again, or "
             "export into a folder."
