@@ -18,6 +18,7 @@ from siked_core.manifest import NAME, read_manifest
 from siked_core.models import hash_files, read_side_file
 from siked_core.pool import SAMPLES, VERDICTS, Pool, read_parquet
 from siked_core.recipe import validate
+from siked_core.spending import stage_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +199,7 @@ def _results(run: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
 
 def stages_of(pool: str) -> tuple[str, str]:
     """The stages that draw and that judge a pool, by the names that the manifest has for them."""
-    kind, *rest = pool.split("/")
-    if kind == "evaluations" and len(rest) == 2:
-        dataset, _, split = rest[1].rpartition("-")
-        return f"evaluate {rest[0]} on {dataset} {split}", f"verify {pool}"
-    return ("teach" if pool == "teacher" else f"rollout {pool}"), f"verify {pool}"
+    return stage_of(pool), f"verify {pool}"
 
 
 def _pool_names(run: Path) -> list[str]:

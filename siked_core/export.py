@@ -18,7 +18,7 @@ from siked_core.imported import imported
 from siked_core.pool import read_parquet, unwritable
 from siked_core.records import Status
 from siked_core.run import Run
-from siked_core.stages.generate import EVALUATIONS
+from siked_core.stages.generate import EVALUATIONS, split_of
 from siked_core.stages.prepare import make_dataset, problems
 from siked_core.stages.teach import POOL
 from siked_core.stages.verify import verdicts_of
@@ -194,10 +194,8 @@ def _joined(run: Run, pools: list[str], licence: str | None) -> pl.DataFrame:
 def _of_pool(run: Run, pool: str, teachers: Mapping[str, str], licence: str | None) -> pl.DataFrame:
     import polars as pl
 
-    dataset, split, student = run.recipe.dataset.name, "train", None
-    if pool.startswith(f"{EVALUATIONS}/"):
-        _, student, name = pool.split("/")
-        dataset, _, split = name.rpartition("-")
+    dataset, split = split_of(run, pool)
+    student = pool.split("/")[1] if pool.startswith(f"{EVALUATIONS}/") else None
     asked = [
         {"problem_id": one.id, "place": place, "question": one.question, "gold": one.answer, "family": one.family}
         for place, one in enumerate(problems(run, split, dataset))

@@ -23,7 +23,7 @@ from siked_core.pool import read_parquet
 from siked_core.records import Problem, Prompt, Sampling
 from siked_core.run import Run
 from siked_core.spending import pools
-from siked_core.stages.generate import EVALUATIONS, samples_of, student_wants
+from siked_core.stages.generate import EVALUATIONS, samples_of, split_of, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.rollout import open_student
 from siked_core.stages.teach import POOL
@@ -130,7 +130,7 @@ def lineage(run: Run, key: str) -> Lineage:
     import polars as pl
 
     pool, row = _find(run, key)
-    dataset, split = _split_of(run, pool)
+    dataset, split = split_of(run, pool)
     known = {problem.id: problem for problem in problems(run, split, dataset)}
     problem = known.get(row["problem_id"], Problem(row["problem_id"], "", ""))
     judged = verdicts_of(run, pool) if run.wanted(pool).exists() else None
@@ -176,14 +176,6 @@ def _find(run: Run, key: str) -> tuple[str, dict[str, Any]]:
         more = " and others" if len(found) > SHOWN else ""
         raise RunError(f"Several samples of the run {run.path} have a key that begins with '{key}': {some}{more}.")
     return next(iter(found.values()))
-
-
-def _split_of(run: Run, pool: str) -> tuple[str, str]:
-    """The data set and split whose questions a pool answers."""
-    if not pool.startswith(f"{EVALUATIONS}/"):
-        return run.recipe.dataset.name, "train"
-    dataset, _, split = pool.rpartition("/")[2].rpartition("-")
-    return dataset, split
 
 
 def _is_wanted(run: Run, pool: str, key: str) -> bool:

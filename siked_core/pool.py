@@ -131,7 +131,7 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     present = digest_of(path.read_bytes()) if path.exists() else ""
     # Both digests hold until the file itself is replaced: a kill between the two writes must not look like damage.
     hold = [digest_of(content), *(one for one in expected_digests(path) if one == present)]
-    write_text(_beside(path), "".join(f"{one}\n" for one in dict.fromkeys(hold)))
+    write_text(beside(path), "".join(f"{one}\n" for one in dict.fromkeys(hold)))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -167,7 +167,7 @@ def expected_digests(path: Path) -> list[str]:
     if in_name:
         return [in_name]
     try:
-        return _beside(path).read_text(encoding="ascii").split()
+        return beside(path).read_text(encoding="ascii").split()
     except (OSError, ValueError):
         return []
 
@@ -182,7 +182,8 @@ def _number(shard: Path) -> int:
     return int(shard.name[:8])
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
+    """The hidden file that holds the digest of a file which must keep one name."""
     return path.with_name(f".{path.name}.blake2b")
 
 

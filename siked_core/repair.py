@@ -16,7 +16,7 @@ from siked_core.errors import RunError, SikedError
 from siked_core.examine import Finding, examine, sound_samples, stages_of
 from siked_core.lock import Lock
 from siked_core.manifest import FORMAT, NAME, read_manifest, write_manifest
-from siked_core.pool import expected_digests, read_parquet, unwritable, write_text
+from siked_core.pool import beside, expected_digests, read_parquet, unwritable, write_text
 from siked_core.recipe import Recipe, validate
 
 FOLDER = "set-aside"
@@ -98,9 +98,8 @@ def _move(run: Path, path: str, folder: Path) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         os.rename(run / path, place)
-        beside = (run / path).with_name(f".{Path(path).name}.blake2b")
-        if beside.exists():
-            os.rename(beside, place.with_name(beside.name))
+        if beside(run / path).exists():
+            os.rename(beside(run / path), beside(place))
     except FileNotFoundError:
         return  # it was missing altogether
     except OSError as error:

@@ -16,8 +16,30 @@ os.environ.update(
 )
 os.environ.pop("SIKED_DISABLE_PLUGINS", None)
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # A deadline for single examples fails on a machine that is busy with something else.
 settings.register_profile("siked", deadline=None, print_blob=True)
 settings.load_profile("siked")
+
+
+@pytest.fixture
+def siked_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., str]:
+    """Run a siked command in an empty directory: what it says on stdout, or on stderr where it is to fail."""
+    from siked_cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str, code: int = 0) -> str:
+        ended = main(arguments)
+        captured = capsys.readouterr()
+        assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
+        return captured.out if code == 0 else captured.err
+
+    return command

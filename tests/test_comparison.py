@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from siked_cli.main import main
 from siked_core.comparison import compare
 from siked_core.loop import distill
 from siked_core.recipe import validate
@@ -97,40 +96,27 @@ def test_other_questions_are_not_compared(runs: dict[str, Run], tmp_path: Path) 
 Siked = Callable[..., str]
 
 
-@pytest.fixture
-def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Siked:
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str, code: int = 0) -> str:
-        ended = main(arguments)
-        captured = capsys.readouterr()
-        assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
-        return captured.out if code == 0 else captured.err
-
-    return command
-
-
 @pytest.mark.slow
-def test_the_commands_compare_and_list_runs(siked: Siked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_compare_and_list_runs(siked_says: Siked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     recipe = ["--preset", "pocket-smoke", "--strategies", "cot", "--rounds", "0", "-q"]
     for seed in ("1", "2"):
-        siked("distill", *recipe, "--seed", seed, "--run", f"seed-{seed}")
-    siked("teach", *recipe, "--seed", "3", "--run", "begun")
-    told = json.loads(siked("compare", "seed-1", "seed-2", "--json"))
+        siked_says("distill", *recipe, "--seed", seed, "--run", f"seed-{seed}")
+    siked_says("teach", *recipe, "--seed", "3", "--run", "begun")
+    told = json.loads(siked_says("compare", "seed-1", "seed-2", "--json"))
     assert told["recipe"] == ["seed: 1 -> 2"]
     paired = next(one for one in told["paired"] if one["split"] == "test")
     assert paired["problems"] == 24
     assert paired["low"] <= paired["difference"] <= paired["high"]
-    shown = siked("compare", "seed-1", "seed-2")
+    shown = siked_says("compare", "seed-1", "seed-2")
     for text in ("A  runs/seed-1", "seed: 1 -> 2", "pocket-train", "teacher: correct of all", "round-0 on pocket test"):
         assert text in shown
     points = f"{100 * paired['difference']:+.1f} ({100 * paired['low']:+.1f} to {100 * paired['high']:+.1f})"
     assert points in shown
-    assert "the same" in siked("compare", "seed-1", "seed-1")
-    assert "There is no run at runs/none" in siked("compare", "seed-1", "none", code=2)
+    assert "the same" in siked_says("compare", "seed-1", "seed-1")
+    assert "There is no run at runs/none" in siked_says("compare", "seed-1", "none", code=2)
     # What is under runs/.
-    listed = {one["run"]: one for one in json.loads(siked("runs", "--json"))}
+    listed = {one["run"]: one for one in json.loads(siked_says("runs", "--json"))}
     assert set(listed) == {"seed-1", "seed-2", "begun"}
     first, begun = listed["seed-1"], listed["begun"]
     assert (first["state"], first["seed"], first["student"], first["last_stage"]) == ("finished", 1, "pocket", None)
@@ -138,20 +124,20 @@ def test_the_commands_compare_and_list_runs(siked: Siked, monkeypatch: pytest.Mo
     assert first["accuracy"] == {"student": "round-0", "split": "test", **score}
     assert first["bytes"] == sum(path.stat().st_size for path in Path("runs/seed-1").rglob("*") if path.is_file())
     assert (begun["state"], begun["last_stage"], begun["accuracy"]) == ("unfinished", "verify teacher", None)
-    table = siked("runs")
+    table = siked_says("runs")
     (line,) = [line for line in table.splitlines() if line.startswith("seed-1")]
     assert f"{100 * score['accuracy']:.1f}" in line
     assert first["created"][:16].replace("T", " ") in line
     Path("runs/seed-2/report.json").unlink()  # as while it is under way: the best on validation, in brackets
-    unfinished = {one["run"]: one for one in json.loads(siked("runs", "--json"))}["seed-2"]
+    unfinished = {one["run"]: one for one in json.loads(siked_says("runs", "--json"))}["seed-2"]
     assert unfinished["accuracy"]["split"] == "validation"
-    assert f"({100 * unfinished['accuracy']['accuracy']:.1f})" in siked("runs")
+    assert f"({100 * unfinished['accuracy']['accuracy']:.1f})" in siked_says("runs")
 
 
-def test_a_run_that_a_process_works_on_is_running(siked: Siked) -> None:
+def test_a_run_that_a_process_works_on_is_running(siked_says: Siked) -> None:
     recipe = ["--preset", "pocket-smoke", "--strategies", "cot", "-q"]
-    siked("teach", *recipe, "--run", "mine")
+    siked_says("teach", *recipe, "--run", "mine")
     with attach("mine", toy_registry(), SilentReporter()):
-        assert json.loads(siked("runs", "--json"))[0]["state"] == "running"
-        assert "running" in siked("runs")
-    assert json.loads(siked("runs", "--json"))[0]["state"] == "unfinished"
+        assert json.loads(siked_says("runs", "--json"))[0]["state"] == "running"
+        assert "running" in siked_says("runs")
+    assert json.loads(siked_says("runs", "--json"))[0]["state"] == "unfinished"

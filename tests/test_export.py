@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 import yaml
 
-from siked_cli.main import main
 from siked_core import DataError, RunError
 from siked_core.dataset_card import public_name
 from siked_core.export import COLUMNS, export
@@ -219,18 +218,10 @@ Siked = Callable[..., str]
 
 
 @pytest.fixture
-def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Siked:
+def siked(siked_says: Siked) -> Siked:
     """A folder in which the run "mine" has been taught and mixed; the commands that run in it."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str, code: int = 0) -> str:
-        ended = main(arguments)
-        captured = capsys.readouterr()
-        assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
-        return captured.out if code == 0 else captured.err
-
-    command("teach", "--preset", "pocket-smoke", "--strategies", "cot,eot", "--run", "mine", "-q")
-    return command
+    siked_says("teach", "--preset", "pocket-smoke", "--strategies", "cot,eot", "--run", "mine", "-q")
+    return siked_says
 
 
 def test_the_command_exports_and_what_it_exports_can_be_imported(siked: Siked, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from siked_cli.main import main
 from siked_core import RunError, Verdict
 from siked_core.keys import seed_of
 from siked_core.ledger import candidates, ranked
@@ -214,28 +213,15 @@ def test_a_key_may_be_shortened_as_long_as_it_is_clear(run: Run) -> None:
 # Through the command
 
 
-@pytest.fixture
-def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str, code: int = 0) -> str:
-        ended = main(arguments)
-        captured = capsys.readouterr()
-        assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
-        return captured.out if code == 0 else captured.err
-
-    return command
-
-
-def test_the_command_tells_it_to_people_and_machines(siked: Callable[..., str], tmp_path: Path) -> None:
+def test_the_command_tells_it_to_people_and_machines(siked_says: Callable[..., str], tmp_path: Path) -> None:
     recipe = ["--preset", "pocket-smoke", "--strategies", "cot,pot", "--run", "mine"]
-    siked("teach", *recipe, "-q")
-    siked("mix", "mine", "--round", "0", "-q")
-    siked("audit", "mine", "--verifier", "cot=agreement", "-q")
+    siked_says("teach", *recipe, "-q")
+    siked_says("mix", "mine", "--round", "0", "-q")
+    siked_says("audit", "mine", "--verifier", "cot=agreement", "-q")
     with attach("mine", Registry.discover(), SilentReporter(), lock=False) as run:
         table = verdicts_of(run, "teacher").filter((pl.col("status") == "correct") & (pl.col("strategy") == "cot"))
     row = table.row(0, named=True)
-    shown = siked("why", "mine", row["key"][:16])
+    shown = siked_says("why", "mine", row["key"][:16])
     for text in (
         f"Sample    {row['key']}  (teacher, draw 0)",
         f"Problem   {row['problem_id']}  gold answer {row['answer']}",
@@ -250,21 +236,21 @@ def test_the_command_tells_it_to_people_and_machines(siked: Callable[..., str], 
     ):
         assert text in shown
     assert all(line in shown for line in row["text"].splitlines())
-    told = json.loads(siked("why", "mine", row["key"], "--json"))
+    told = json.loads(siked_says("why", "mine", row["key"], "--json"))
     assert told["origin"]["prompt"]["messages"][-1]["content"].endswith(told["problem"]["question"])
     assert told["mixtures"][0]["weight"] == 1.0
     for sample, said in (("", "Give the beginning of a sample's key."), ("zz", "No sample of the run"), ("", "Give")):
-        assert said in siked("why", "mine", sample, code=2)
-    assert "There is no run at" in siked("why", "none", row["key"], code=2)
+        assert said in siked_says("why", "mine", sample, code=2)
+    assert "There is no run at" in siked_says("why", "none", row["key"], code=2)
 
 
-def test_the_command_tells_of_an_import(siked: Callable[..., str], tmp_path: Path) -> None:
+def test_the_command_tells_of_an_import(siked_says: Callable[..., str], tmp_path: Path) -> None:
     world = Registry.discover().create("dataset", "pocket", {"train": 48, "validation": 24, "test": 24})
     row = {"question": world.load("train").problems[0].question, "answer": "Hm.\nThe answer is 5.", "teacher": "Ann"}
     (tmp_path / "r.jsonl").write_text(f"\n{json.dumps(row)}\n", encoding="utf-8")
     recipe = ["--run", "mine", "--preset", "pocket-smoke", "--strategies", "cot"]
-    siked("import", "r.jsonl", *recipe, "-q")
+    siked_says("import", "r.jsonl", *recipe, "-q")
     key = pl.read_parquet("runs/mine/imports/teacher.parquet").get_column("key")[0]
-    shown = siked("why", "mine", key)
+    shown = siked_says("why", "mine", key)
     assert "Made by   Ann, imported from r.jsonl, line 2" in shown
     assert "Mixture   none has been made yet" in shown

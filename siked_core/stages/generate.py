@@ -31,6 +31,14 @@ EVALUATIONS = "evaluations"
 """Pools under this name hold evaluations: `evaluations/STUDENT/DATASET-SPLIT`."""
 
 
+def split_of(run: Run, pool: str) -> tuple[str, str]:
+    """The data set and split whose questions a pool answers."""
+    if not pool.startswith(f"{EVALUATIONS}/"):
+        return run.recipe.dataset.name, "train"
+    dataset, _, split = pool.rpartition("/")[2].rpartition("-")
+    return dataset, split
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A sample that a stage wants to have."""

@@ -18,7 +18,7 @@ from siked_core.pool import write_text
 from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
-from siked_core.stages.generate import EVALUATIONS, samples_of
+from siked_core.stages.generate import EVALUATIONS, samples_of, split_of
 from siked_core.stages.prepare import dealt, problems
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ def _scores(pool: str) -> bool:
 
 def _problems_of(run: Run, pool: str) -> dict[str, Problem]:
     """The problems that a pool's samples answer."""
-    if not _scores(pool):
-        return {problem.id: problem for problem in problems(run, "train")}
-    dataset, _, split = pool.rpartition("/")[2].rpartition("-")
+    dataset, split = split_of(run, pool)
     return {problem.id: problem for problem in problems(run, split, dataset)}
 
 
