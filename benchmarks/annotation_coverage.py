@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     data = Gsm8k({"path": chosen.data})
     try:
-        problems = data.load(chosen.split, chosen.limit).problems
+        problems = data.complete(data.load(chosen.split, chosen.limit).problems)
     except SikedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

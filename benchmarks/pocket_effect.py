@@ -1,6 +1,6 @@
 """Does SIKeD beat plain distillation in the pocket world, at equal budget?
 
-    python benchmarks/pocket_effect.py --preset pocket-full --seeds 1 2 3 4 5 --json effect.json --table effect.md
+    python benchmarks/pocket_effect.py --seeds 1 2 3 4 5 --json effect.json --table effect.md
 
 For every set of strategies and every seed, which seeds the problems, the teacher, training and sampling, one run with
 `baselines: equal_budget`: its chosen round against "combined" (all strategies of the teacher's pool) and against each
@@ -156,7 +156,10 @@ def markdown(results: Mapping[str, Any]) -> str:
             ahead = "" if name == SIKED else _with_interval(arm["difference"], "+")
             tokens, sampled = (f"{arm[kind] / 1e6:.2f} M" for kind in ("training_tokens", "sampled_tokens"))
             lines.append(f"| {name} | {_with_interval(arm['accuracy'])} | {ahead} | {tokens} | {sampled} | {shares} |")
+        by_seed = result["arms"]["combined"]["difference_by_seed"]
+        seeds = ", ".join(f"{difference:+.1f} (seed {seed})" for seed, difference in by_seed.items())
         columns = list(next(iter(result["families"].values())))
+        lines += ["", f"Ahead of combined, in points: {seeds}."]
         lines += ["", f"| family | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         for family, row in result["families"].items():
             lines.append(f"| {family} | {' | '.join(f'{row[column]:.0f}' for column in columns)} |")
@@ -171,7 +174,7 @@ def _with_interval(values: Sequence[float], sign: str = "") -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--preset", default="pocket-full")
+    parser.add_argument("--preset", default="pocket")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--strategies", nargs="+", default=["cot,pot,l2m", "cot,pot,l2m,eot"], help="sets to compare")
     parser.add_argument("--split", choices=["validation", "test"], default="test")

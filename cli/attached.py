@@ -24,14 +24,16 @@ def open_run(
     json: bool,
     quiet: bool,
     plain: bool,
-    changes: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
     *,
+    kept: Mapping[str, Any] | None = None,
     allow_unsafe_exec: bool = False,
 ) -> Iterator[tuple[Run, Output]]:
     """The run, locked, and where to write.
 
     Args:
         changes: recipe keys (section.key) that have another value this once; the stored recipe stays as it is.
+        kept: the same of keys that are no part of what makes the run (prices, caps); these are stored.
         allow_unsafe_exec: this once, programs may run even where they cannot be caged.
 
     Raises:
@@ -40,9 +42,14 @@ def open_run(
     """
     from siked_core.recipe_check import check
     from siked_core.run import attach
+    from siked_core.spending import check_caps, keep_changes
 
     output = Output(json=json, quiet=quiet, plain=plain)
     with attach(name, open_registry(no_plugin), output.reporter, runs=runs) as run:
+        if kept:
+            run.recipe = _changed(run.recipe, kept)
+            check_caps(run.recipe)
+            keep_changes(run)
         if changes:
             run.recipe = _changed(run.recipe, changes)
         if allow_unsafe_exec:
@@ -54,7 +61,9 @@ def open_run(
 
 def known_pools(run: Path) -> list[str]:
     """ "teacher", "round-1", ... : those that hold samples, in the order in which they were drawn."""
-    return _in_order(path.name for path in (run / "pools").glob("*") if any(path.glob("*.parquet")))
+    from siked_core.spending import pools
+
+    return _in_order(name for name in pools(run) if "/" not in name)
 
 
 def known_students(run: Path) -> list[str]:
@@ -62,7 +71,7 @@ def known_students(run: Path) -> list[str]:
     return _in_order(path.name for path in (run / "students").glob("*") if (path / "config.json").exists())
 
 
-def _changed(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     from siked_core.recipe import validate
 
     content: dict[str, Any] = recipe.model_dump(mode="json")

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.options import (
+    DEFAULT_RUNS,
+    AllowUnsafeExec,
+    Json,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    NoPlugin,
+    Plain,
+    Quiet,
+    RunName,
+    Runs,
+    caps,
+)
 from siked_cli.output import warn_of_unsafe_exec
 from siked_cli.recipe_command import pairs
 
@@ -26,6 +39,9 @@ def command(
     ],
     pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="teacher, round-1, round-2, ...")] = "teacher",
     allow_unsafe_exec: AllowUnsafeExec = False,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_hours: MaxHours = None,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -40,7 +56,8 @@ def command(
     from siked_core.errors import RunError, unknown
     from siked_core.stages.audit import audit
 
-    with open_run(run, runs, no_plugin, json, quiet, plain) as (opened, output):
+    kept = caps(max_cost, max_tokens, max_hours)
+    with open_run(run, runs, no_plugin, json, quiet, plain, kept=kept) as (opened, output):
         pools = known_pools(opened.path)
         if pool not in pools:
             raise RunError(unknown("pool", pool, pools))

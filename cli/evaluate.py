@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.options import (
+    DEFAULT_RUNS,
+    AllowUnsafeExec,
+    Json,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    NoPlugin,
+    Plain,
+    Quiet,
+    RunName,
+    Runs,
+    caps,
+)
 
 
 def command(
@@ -22,6 +35,9 @@ def command(
         str, typer.Option("--split", metavar="SPLIT", help="validation or test. Choose rounds by validation only.")
     ] = "validation",
     allow_unsafe_exec: AllowUnsafeExec = False,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_hours: MaxHours = None,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -35,7 +51,11 @@ def command(
 
     if split not in ("validation", "test"):
         raise RunError(unknown("split", split, ("validation", "test")))
-    with open_run(run, runs, no_plugin, json, quiet, plain, allow_unsafe_exec=allow_unsafe_exec) as (opened, output):
+    kept = caps(max_cost, max_tokens, max_hours)
+    with open_run(run, runs, no_plugin, json, quiet, plain, kept=kept, allow_unsafe_exec=allow_unsafe_exec) as (
+        opened,
+        output,
+    ):
         students = known_students(opened.path)
         if not students:
             raise RunError(f"The run {opened.path} has no student yet: siked train {run} --round 0.")

@@ -44,7 +44,7 @@ QUIET_LIBRARIES = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 CONTINUABLE = ("distill", "quote", "import", "teach", "verify", "mix", "train", "rollout", "evaluate")
-CAPPED = ("distill", "quote", "teach")
+CAPPED = ("distill", "quote", "teach", "verify", "audit", "train", "rollout", "evaluate")
 """Commands that take caps."""
 PAUSED = 4
 INTERRUPTED = 130
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _where_caps_are_given(arguments: Sequence[str]) -> str:
     if arguments and arguments[0] in CAPPED:
         return ""
-    return " This command keeps the run's caps: raise them by `siked teach` or `distill`, with --run and its options."
+    return " This command keeps to the run's caps: raise them by `siked verify RUN`, which takes that option."
 
 
 def _how_to_continue(arguments: Sequence[str]) -> str:

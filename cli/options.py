@@ -51,4 +51,33 @@ AllowUnsafeExec = Annotated[
         rich_help_panel="Run",
     ),
 ]
+CAPS = "Recipe: money and time"
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        help="Pause before more than this is spent, in the prices' currency. (`caps.cost`)",
+        rich_help_panel=CAPS,
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        help="Pause before more tokens than this are generated, prompts included. (`caps.tokens`)",
+        rich_help_panel=CAPS,
+    ),
+]
+MaxHours = Annotated[
+    float | None,
+    typer.Option(
+        "--max-hours", help="Pause before the stages have worked longer than this. (`caps.hours`)", rich_help_panel=CAPS
+    ),
+]
 DEFAULT_RUNS = Path("runs")
+
+
+def caps(cost: float | None, tokens: int | None, hours: float | None) -> dict[str, float]:
+    """The recipe keys that were given, with their values: the rest of a run's caps stay as they are."""
+    given = {"caps.cost": cost, "caps.tokens": tokens, "caps.hours": hours}
+    return {key: value for key, value in given.items() if value is not None}

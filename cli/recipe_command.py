@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, KeepGoing, NoPlugin, Plain, Quiet, Runs
+from siked_cli.options import (
+    DEFAULT_RUNS,
+    AllowUnsafeExec,
+    Json,
+    KeepGoing,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    NoPlugin,
+    Plain,
+    Quiet,
+    Runs,
+    caps,
+)
 from siked_cli.output import Output, warn_of_unsafe_exec
 from siked_cli.switches import open_registry
 
@@ -16,7 +29,7 @@ if TYPE_CHECKING:
     from siked_core.recipe import Recipe
     from siked_core.run import Run
 
-METHOD, WHAT, CAPS, RUN = "Recipe: the method", "Recipe: data and models", "Recipe: money and time", "Run"
+METHOD, WHAT, RUN = "Recipe: the method", "Recipe: data and models", "Run"
 
 
 def _field(key: str, text: str, flags: str, panel: str, metavar: str | None = None) -> Any:
@@ -98,16 +111,11 @@ Teacher = Annotated[
 Student = Annotated[
     str | None, _field("student.model", "A model folder, a hub name, or pocket.", "--student", WHAT, "MODEL")
 ]
-MaxCost = Annotated[
-    float | None,
-    _field("caps.cost", "Pause before more than this is spent, in the prices' currency.", "--max-cost", CAPS),
-]
-MaxTokens = Annotated[
-    int | None,
-    _field("caps.tokens", "Pause before more tokens than this are generated, prompts included.", "--max-tokens", CAPS),
-]
-MaxHours = Annotated[
-    float | None, _field("caps.hours", "Pause before the stages have worked longer than this.", "--max-hours", CAPS)
+Pools = Annotated[
+    str | None,
+    _field(
+        "storage.pools", "Keep samples and verdicts under this URL, e.g. s3://bucket/prefix.", "--pools", RUN, "URL"
+    ),
 ]
 RunNamed = Annotated[
     str | None,
@@ -158,6 +166,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         run: RunNamed = None,
         runs: Runs = DEFAULT_RUNS,
         fork: Fork = False,
+        pools: Pools = None,
         keep_going: KeepGoing = False,
         allow_unsafe_exec: AllowUnsafeExec = False,
         no_plugin: NoPlugin = None,
@@ -186,9 +195,8 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
             "teacher.generator": teacher,
             "student.model": student,
             "allow_unsafe_exec": allow_unsafe_exec or None,
-            "caps.cost": max_cost,
-            "caps.tokens": max_tokens,
-            "caps.hours": max_hours,
+            "storage.pools": pools,
+            **caps(max_cost, max_tokens, max_hours),
             **{f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()},
         }
         output = Output(json=json, quiet=quiet, plain=plain)

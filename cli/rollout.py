@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Plain, Quiet, Round, RunName, Runs
+from siked_cli.options import (
+    DEFAULT_RUNS,
+    Json,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    NoPlugin,
+    Plain,
+    Quiet,
+    Round,
+    RunName,
+    Runs,
+    caps,
+)
 
 
 def command(
     run: RunName,
     round_: Round,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_hours: MaxHours = None,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -24,7 +40,8 @@ def command(
 
     if round_ < 1:
         raise RunError("--round must be 1 or more: round 0 is the warm-up, before the student has written anything.")
-    with open_run(run, runs, no_plugin, json, quiet, plain) as (opened, output):
+    kept = caps(max_cost, max_tokens, max_hours)
+    with open_run(run, runs, no_plugin, json, quiet, plain, kept=kept) as (opened, output):
         summary = rollout(opened, round_)
         output.document({"run": str(opened.path), "pool": f"round-{round_}", **asdict(summary)})
         output.show(*pool_lines(f"round-{round_}", summary))

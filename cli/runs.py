@@ -76,6 +76,7 @@ def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
             "seconds": round(sum(stage.get("seconds", 0.0) for stage in stages.values()), 3),
             "accuracy": _best(run, recipe["dataset"]["name"]),
             "bytes": _bytes(run),
+            "pools_at": content.get("pools_at"),
             **({"spending": _spending(run, recipe)} if spending else {}),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SikedError) as error:
@@ -93,6 +94,7 @@ def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
             "seconds": 0.0,
             "accuracy": None,
             "bytes": _bytes(run),
+            "pools_at": None,
         }
 
 
@@ -121,7 +123,7 @@ def _best(run: Path, dataset: str) -> dict[str, Any] | None:
 
 
 def _bytes(run: Path) -> int:
-    """What it takes on disk; a file that a fork shares with its origin counts in both."""
+    """What its directory takes on disk; a file that a fork shares with its origin counts in both."""
     total = 0
     for path in run.rglob("*"):
         try:
@@ -131,10 +133,14 @@ def _bytes(run: Path) -> int:
     return total
 
 
-def _spending(run: Path, recipe: dict[str, Any]) -> dict[str, Any]:
-    """What it has spent so far, altogether."""
+def _spending(run: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
+    """What it has spent so far, altogether; None where its samples are in a store that does not answer."""
+    from siked_core.errors import StoreError
     from siked_core.recipe import validate
     from siked_core.spending import document
 
-    found = document(run, validate(recipe))
+    try:
+        found = document(run, validate(recipe))
+    except StoreError:
+        return None
     return {"currency": found["currency"], "free": found["free"], **found["total"]}

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, AllowUnsafeExec, Json, KeepGoing, NoPlugin, Plain, Quiet, RunName, Runs
+from siked_cli.options import (
+    DEFAULT_RUNS,
+    AllowUnsafeExec,
+    Json,
+    KeepGoing,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    NoPlugin,
+    Plain,
+    Quiet,
+    RunName,
+    Runs,
+    caps,
+)
 from siked_cli.recipe_command import pairs
 
 
@@ -26,6 +40,9 @@ def command(
     ] = None,
     keep_going: KeepGoing = False,
     allow_unsafe_exec: AllowUnsafeExec = False,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_hours: MaxHours = None,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -39,10 +56,10 @@ def command(
     from siked_core.stages.verify import verify
 
     changes = {f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()}
-    with open_run(run, runs, no_plugin, json, quiet, plain, changes, allow_unsafe_exec=allow_unsafe_exec) as (
-        opened,
-        output,
-    ):
+    kept = caps(max_cost, max_tokens, max_hours)
+    with open_run(
+        run, runs, no_plugin, json, quiet, plain, changes, kept=kept, allow_unsafe_exec=allow_unsafe_exec
+    ) as (opened, output):
         opened.keep_going = keep_going
         pools = known_pools(opened.path)
         if not pools:

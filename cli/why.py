@@ -51,7 +51,8 @@ def _lines(found: Lineage) -> list[Text]:
 
     chosen = found.strategy or "none that the run knows"
     strategy = f"{found.requested}, as it was told" if found.requested else f"{chosen}, of its own choice"
-    ended = "ended by itself" if found.finish_reason == "stop" else f"cut off at {found.max_tokens} tokens"
+    ends = {"stop": "ended by itself", "refused": "refused by the server"}
+    ended = ends.get(found.finish_reason, f"cut off at {found.max_tokens} tokens")
     lines = [
         _field("Sample", f"{found.key}  ({found.pool}, draw {found.draw})"),
         _field("Problem", f"{found.problem.id}  gold answer {found.problem.answer or 'unknown'}"),
@@ -119,5 +120,6 @@ def _place(place: Place) -> list[str]:
     students = (
         f"; trained on it: {', '.join(place.students)}" if place.students else "; no student was trained on it yet"
     )
-    lines = [f"{place.mixture}: in it, weight {place.weight:g}{students}"]
+    policy = f", chosen by {place.policy}" if place.policy else ""
+    lines = [f"{place.mixture}: in it, weight {place.weight:g}{policy}{students}"]
     return [*lines, *([f"  ({place.note})"] if place.note else [])]

@@ -27,6 +27,7 @@ TYPES = {
     float: "number",
     bool: "true or false",
     str: "text",
+    Any: "any value",
     Path: "path",
     PluginChoice: "plugin",
     Price: "`{input, output}`",

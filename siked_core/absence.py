@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from siked_core.ledger import ledger, ranked
+from siked_core.recipe import PluginChoice
 from siked_core.records import Status
 from siked_core.run import Run
 from siked_core.stages.generate import EVALUATIONS
@@ -65,4 +66,15 @@ def why_absent(run: Run, name: str, mixture: pl.DataFrame, sample: Sample) -> st
         return f"mixing.keep is {keep}, and so many others of its problem, strategy and source were drawn before it"
     if round == 0:
         return "the mixture was made before it was there, or under other verdicts: mix again"
-    return f"the mixing policy did not choose it (the recipe's is {run.recipe.mixing.policy.name})"
+    return f"the mixing policy {policy_of(run, name)} did not choose it"
+
+
+def policy_of(run: Run, mixture: str) -> str:
+    """The policy that chose a mixture's rows, with its options, as `mix` recorded it: for one command it may have been
+    another than the recipe's. Empty where no policy did, in round 0 and for baselines."""
+    if not mixture.startswith("round-") or mixture == "round-0":
+        return ""
+    recorded = run.manifest["stages"].get(f"mix {mixture}", {}).get("policy")
+    choice = PluginChoice.model_validate(recorded) if recorded else run.recipe.mixing.policy
+    options = ", ".join(f"{name}={value}" for name, value in choice.options.items())
+    return f"{choice.name} ({options})" if options else choice.name

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from siked_core.pool import write_text
+from siked_core.files import write_text
 from siked_core.recipe import Recipe
+from siked_core.recipe_storage import StorageRecipe
 from siked_core.scorecard import Score, Scorecard
 
 
@@ -73,7 +74,7 @@ def write_card(folder: Path, recipe: Recipe, cards: Sequence[Scorecard] | None) 
         "## Recipe",
         "",
         "```yaml",
-        recipe.to_yaml().strip(),
+        recipe.model_copy(update={"storage": StorageRecipe()}).to_yaml().strip(),
         "```",
         "",
     ]

@@ -12,7 +12,7 @@ import json
 import shutil
 from pathlib import Path
 
-from siked_core.pool import sync, write_text
+from siked_core.files import sync, write_text
 
 SEAL = "siked-seal.json"
 

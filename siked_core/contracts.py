@@ -256,11 +256,16 @@ class Dataset(Plugin):
 
     @abstractmethod
     def load(self, split: str, limit: int | None = None) -> Loaded:
-        """Read a split (the first `limit` usable problems of it).
+        """Read a split (the first `limit` usable problems of it). What is slow to work out may be left to `complete`.
 
         Raises:
             DataError: a file is missing or malformed; names file and line.
         """
+
+    def complete(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """The same problems with what `load` left out because it is slow to work out, as a solution may be. A run asks
+        for it once, for those problems of a split that it uses."""
+        return tuple(problems)
 
 
 @dataclass(frozen=True, slots=True)

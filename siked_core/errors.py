@@ -41,6 +41,10 @@ class RunError(SikedError):
     """A run directory that cannot be used as asked."""
 
 
+class StoreError(RunError):
+    """A store at a URL that does not do what was asked of it. What was finished is not lost."""
+
+
 class CapReached(SikedError):  # noqa: N818 - not a mistake: the run pauses where its user said it should
     """A run pauses because it would spend more than its recipe allows. Exit code 4."""
 

@@ -2,23 +2,25 @@
 
 Nothing is changed, nothing heavy is loaded, and no plugin is needed, so a run can be looked over on any machine. Files
 are compared with the digests that were written with them, samples and verdicts with what the run's stages say is done.
+Those that are kept at a URL are fetched for it; where the store does not answer, nothing is said of the run at all.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from siked_core import checkpoints
-from siked_core.errors import SikedError
+from siked_core.errors import SikedError, StoreError
 from siked_core.manifest import NAME, read_manifest
 from siked_core.models import hash_files, read_side_file
 from siked_core.pool import SAMPLES, VERDICTS, Pool, read_parquet
 from siked_core.recipe import validate
 from siked_core.spending import stage_of
+from siked_core.store import KEPT, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,16 @@ def examine(run: Path) -> list[Finding]:
 
 def sound_samples(run: Path, pool: str) -> set[str]:
     """The keys of a pool's samples that can be read."""
-    return _keys(Pool(run / "pools" / pool, SAMPLES))
+    return _keys(Pool(place_of(run) / "pools" / pool, SAMPLES))
 
 
 def _keys(pool: Pool) -> set[str]:
     keys: set[str] = set()
     for shard in pool.shards():
         try:
-            keys.update(read_parquet(shard).get_column("key"))
+            keys.update(pool.shard(shard).get_column("key"))
+        except StoreError:
+            raise
         except SikedError:
             continue
     return keys
@@ -95,18 +99,23 @@ def _problems(run: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
 
 def _pools(run: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
     """Damaged shards, and samples and verdicts that a finished stage should have."""
+    place = place_of(run)
     for name in _pool_names(run):
         drawn, judged = stages_of(name)
-        samples, verdicts = Pool(run / "pools" / name, SAMPLES), Pool(run / "verdicts" / name, VERDICTS)
+        samples, verdicts = Pool(place / "pools" / name, SAMPLES), Pool(place / "verdicts" / name, VERDICTS)
         torn = False
-        for pool, stages, then in (
-            (samples, (drawn, judged), "The samples that only it holds are drawn again."),
-            (verdicts, (judged,), "What it judged is judged again."),
+        for folder, pool, stages, then in (
+            ("pools", samples, (drawn, judged), "The samples that only it holds are drawn again."),
+            ("verdicts", verdicts, (judged,), "What it judged is judged again."),
         ):
             for shard in pool.shards():
-                found = list(_table(run, shard, then, stages))
-                torn = torn or bool(found)
-                yield from found
+                try:
+                    pool.shard(shard)
+                except StoreError:
+                    raise
+                except SikedError as error:
+                    torn = True
+                    yield Finding(f"{folder}/{name}/{shard}", _reason(error), then, stages, set_aside=True)
         path = run / "wanted" / f"{name}.parquet"
         if not path.exists() or torn:
             continue  # what is missing is then told by the shard, or nobody has said what should be there
@@ -204,12 +213,12 @@ def stages_of(pool: str) -> tuple[str, str]:
 
 def _pool_names(run: Path) -> list[str]:
     """Every pool of which there is something, or of which it is known what should be there."""
-    places: list[tuple[Path, Callable[[Path], Path]]] = [
-        (run / "pools", lambda path: path.parent),
-        (run / "verdicts", lambda path: path.parent),
-        (run / "wanted", lambda path: path.with_suffix("")),
-    ]
-    return sorted({of(path).relative_to(top).as_posix() for top, of in places for path in top.rglob("*.parquet")})
+    wanted = run / "wanted"
+    known = {path.relative_to(wanted).with_suffix("").as_posix() for path in wanted.rglob("*.parquet")}
+    for part in KEPT:
+        names = (place_of(run) / part).names()
+        known |= {name.rpartition("/")[0] for name in names if name.endswith(".parquet")}
+    return sorted(known)
 
 
 def _table(run: Path, path: Path, then: str, stages: tuple[str, ...]) -> Iterator[Finding]:

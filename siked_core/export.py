@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from siked_core.dataset_card import Facts, Yield, dataset_card, public_name
 from siked_core.errors import RunError
+from siked_core.files import unwritable
 from siked_core.imported import imported
-from siked_core.pool import read_parquet, unwritable
+from siked_core.pool import read_parquet
 from siked_core.records import Status
 from siked_core.run import Run
+from siked_core.spending import pools
 from siked_core.stages.generate import EVALUATIONS, split_of
 from siked_core.stages.prepare import make_dataset, problems
 from siked_core.stages.teach import POOL
@@ -51,7 +53,7 @@ COLUMNS: dict[str, str] = {
     "weight": "its weight in the loss; null unless a mixture was exported",
     "prompt_tokens": "tokens of the prompt",
     "completion_tokens": "tokens of the completion",
-    "finish_reason": "stop, or length where the completion was cut off",
+    "finish_reason": "stop; length where the completion was cut off; refused where a server would not write it",
     "logprob": "sum of the completion's token log-probabilities (nats); null where not known",
     "licence": "the licence of its data set, or the one that was given for the whole; empty where not known",
 }
@@ -140,7 +142,10 @@ def export(
 
 
 def _pools(run: Run, round: int | None) -> list[str]:
-    names = [POOL, *sorted((p.name for p in (run.path / "pools").glob("round-*")), key=lambda name: int(name[6:]))]
+    names = [
+        POOL,
+        *sorted((name for name in pools(run.path) if name.startswith("round-")), key=lambda name: int(name[6:])),
+    ]
     if round is not None:
         names = [POOL if round == 0 else f"round-{round}"]
     return [name for name in names if run.wanted(name).exists()]

@@ -54,11 +54,15 @@ class StudentFormat:
         White space around the tag does not count, so `<cot>` is read where the tag is `<cot>\\n`.
         """
         start = text.lstrip()
-        for strategy in sorted(self.strategies, key=lambda name: -len(self.tag_of(name))):
-            tag = self.tag_of(strategy).strip()
+        for strategy, tag in self.tags().items():
             if start.startswith(tag):
                 return strategy, start[len(tag) :].lstrip("\r\n")
         return None, text
+
+    def tags(self) -> dict[str, str]:
+        """Strategy -> its tag without white space around it, in the order in which they are tried: longest first."""
+        longest_first = sorted(self.strategies, key=lambda name: -len(self.tag_of(name)))
+        return {strategy: self.tag_of(strategy).strip() for strategy in longest_first}
 
 
 def with_instruction(template: str, instruction: str) -> str:

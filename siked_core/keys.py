@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from siked_core.contracts import Generator, Strategy, StrategyOptions
@@ -19,8 +20,7 @@ from siked_core.records import Problem, Prompt, Sampling
 
 def digest(content: Any) -> str:
     """A short stable hash of plain values (JSON with sorted keys, BLAKE2b, 128 bits)."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_plain(content).encode(), digest_size=16).hexdigest()
 
 
 def sample_key(
@@ -41,21 +41,54 @@ def sample_key(
     written_from = None
     if generator.reads_solution:
         solution = asdict(problem.solution) if problem.solution else None
-        written_from = [solution, reading(strategy) if strategy else None]
-    return digest(
-        {
-            "problem": problem.id,
-            "written_from": written_from,
-            "requested": strategy.name if strategy else None,
-            "prompt": asdict(prompt),
-            "draw": draw,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p if sampling.temperature > 0 else 1.0,
-            "stop": sampling.stop,
-            "generator": [generator.name, generator.version, generator.fingerprint],
-            "seed": seed,
-        }
+        written_from = _plain([solution, reading(strategy) if strategy else None])
+    rest = _without_draw(
+        problem.id,
+        strategy.name if strategy else None,
+        prompt,
+        sampling.temperature,
+        sampling.top_p if sampling.temperature > 0 else 1.0,
+        sampling.stop,
+        (generator.name, generator.version, generator.fingerprint),
+        written_from,
+        seed,
     )
+    return hashlib.blake2b(b'{"draw":%d,' % draw + rest, digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=8, typed=True)
+def _without_draw(
+    problem: str,
+    requested: str | None,
+    prompt: Prompt,
+    temperature: float,
+    top_p: float,
+    stop: tuple[str, ...],
+    generator: tuple[str, str, str],
+    written_from: str | None,
+    seed: int,
+) -> bytes:
+    """What a key is the hash of, behind the draw, which comes first: the draws of one prompt differ in nothing else.
+
+    A run asks for the keys of all its samples whenever it is resumed.
+    """
+    messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
+    content = {
+        "problem": problem,
+        "written_from": None if written_from is None else json.loads(written_from),
+        "requested": requested,
+        "prompt": {"messages": messages, "prefix": prompt.prefix},
+        "temperature": temperature,
+        "top_p": top_p,
+        "stop": stop,
+        "generator": generator,
+        "seed": seed,
+    }
+    return _plain(content)[1:].encode()
+
+
+def _plain(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def reading(strategy: Strategy) -> list[Any]:

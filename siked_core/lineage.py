@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siked_core.absence import Sample, why_absent
+from siked_core.absence import Sample, policy_of, why_absent
 from siked_core.contracts import Generator, Verifier
 from siked_core.errors import RunError, SikedError
 from siked_core.imported import imported
@@ -22,12 +22,13 @@ from siked_core.models import SIDE_FILE, read_side_file
 from siked_core.pool import read_parquet
 from siked_core.records import Problem, Prompt, Sampling
 from siked_core.run import Run
-from siked_core.spending import pools
+from siked_core.spending import JUDGES, pools
+from siked_core.stages.evidence import judge_of
 from siked_core.stages.generate import EVALUATIONS, samples_of, split_of, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.rollout import open_student
 from siked_core.stages.teach import POOL
-from siked_core.stages.verify import judge_of, verdicts_of
+from siked_core.stages.verify import judges_of, verdicts_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,7 +63,8 @@ class Judged:
     """What one verifier said."""
 
     verifier: str
-    """Its name; "another verifier" where it is none that this installation has with its default options."""
+    """Its name; "another verifier" where the run has no record of it (a fork has none of what it took over), and it is
+    none that this installation has with its default options."""
     judge: str
     current: bool
     """Whether it is the verdict that the run goes by."""
@@ -78,6 +80,8 @@ class Place:
     mixture: str
     weight: float | None
     """None where it is not in it."""
+    policy: str
+    """The mixing policy that chose its rows, with its options; empty where none did."""
     why_not: str
     """Empty where it is in it."""
     students: tuple[str, ...]
@@ -160,7 +164,7 @@ def _find(run: Run, key: str) -> tuple[str, dict[str, Any]]:
     import polars as pl
 
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for pool in pools(run.path):
+    for pool in (name for name in pools(run.path) if not name.startswith(f"{JUDGES}/")):
         rows = run.pool(pool).read().filter(pl.col("key").str.starts_with(key))
         for row in rows.head(SHOWN + 1).iter_rows(named=True):
             found.setdefault(row["key"], (pool, row))
@@ -246,7 +250,7 @@ def _generator(run: Run, pool: str, row: Mapping[str, Any]) -> Generator:
 def _verdicts(run: Run, pool: str, row: Mapping[str, Any], present: Mapping[str, Any] | None) -> Iterator[Judged]:
     import polars as pl
 
-    names = _judges(run, row["strategy"])
+    names = _judges(run, row["strategy"]) | judges_of(run, pool)
     rows = (
         run.verdicts(pool).read().filter(pl.col("key") == row["key"]).unique("judge", keep="last", maintain_order=True)
     )
@@ -285,7 +289,8 @@ def _places(run: Run, sample: Sample) -> Iterator[Place]:
         weight = _weight(mixture, sample.key)
         why_not = "" if weight is not None else why_absent(run, path.stem, mixture, sample)
         students = tuple(_students(run, path.stem)) if weight is not None else ()
-        yield Place(path.stem, weight, why_not, students, _doubt(run, path.stem, mixture.height) if students else "")
+        doubt = _doubt(run, path.stem, mixture.height) if students else ""
+        yield Place(path.stem, weight, policy_of(run, path.stem), why_not, students, doubt)
 
 
 def _in_order(path: Path) -> tuple[int, int, str]:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from siked_core.errors import RunError
-from siked_core.pool import unwritable
+from siked_core.files import unwritable
 
 BEAT_S = 5.0
 """Seconds between two beats of the owner."""
@@ -45,6 +45,22 @@ class Owner:
     @classmethod
     def me(cls) -> Owner:
         return cls(socket.gethostname(), _space(), os.getpid(), _born(os.getpid()), secrets.token_hex(8))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process of this machine, and of this container on it."""
+        return (self.host, self.space) == (socket.gethostname(), _space())
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process still runs. Only to be asked where it `is_here`."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return _born(self.pid) == self.born
 
 
 class Lock:
@@ -118,8 +134,8 @@ class Lock:
         return True
 
     def _lives(self, owner: Owner | None, beat: str | None) -> bool:
-        if owner is not None and (owner.host, owner.space) == (self._owner.host, self._owner.space):
-            return _runs(owner)
+        if owner is not None and owner.is_here:
+            return owner.lives
         self._note(
             f"The run {self.path.parent} was left locked{_named(owner)}, which cannot be asked from here: watching it "
             f"for {SILENCE_S:.0f} s."
@@ -175,23 +191,11 @@ def read(path: Path) -> tuple[Owner | None, str | None]:
 def holder(path: Path) -> Owner | None:
     """The living process of this machine that holds a lock, where there is one."""
     owner, _ = read(path)
-    if owner is None or (owner.host, owner.space) != (socket.gethostname(), _space()) or not _runs(owner):
-        return None
-    return owner
+    return owner if owner is not None and owner.is_here and owner.lives else None
 
 
 def _named(owner: Owner | None) -> str:
     return f" (process {owner.pid} on {owner.host})" if owner is not None else ""
-
-
-def _runs(owner: Owner) -> bool:
-    try:
-        os.kill(owner.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return _born(owner.pid) == owner.born
 
 
 def _born(pid: int) -> str:

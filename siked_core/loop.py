@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from siked_core.card import write_card
+from siked_core.files import write_text
 from siked_core.models import SIDE_FILE, read_side_file
-from siked_core.pool import write_text
 from siked_core.quoted import against
 from siked_core.recipe import StoppingRecipe
 from siked_core.run import Run

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from siked_core.errors import RunError
+from siked_core.files import write_text
 from siked_core.keys import digest
-from siked_core.pool import write_text
 
 FORMAT = 1
 """Of a run directory's layout. A run of another format is refused."""

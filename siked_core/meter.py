@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from siked_core.errors import CapReached
 from siked_core.pilot import SHARED, Pilot
-from siked_core.records import Prompt, Source
-from siked_core.spending import Spent, by_stage, cost, free, written
+from siked_core.records import Prompt
+from siked_core.spending import Spent, by_stage, cost, is_priced, written
 
 if TYPE_CHECKING:
     from siked_core.run import Run
@@ -66,16 +66,16 @@ class Meter:
     def tell(self) -> None:
         """Let whoever watches know."""
         recipe = self._run.recipe
-        self._run.reporter.spent(self.spent, recipe.prices.currency if len(free(recipe)) < 2 else "")
+        self._run.reporter.spent(self.spent, recipe.prices.currency if is_priced(recipe) else "")
 
     def learn(self, pool: str) -> None:
         """Learn from a pool how many tokens a sample takes, for each strategy that is asked for."""
-        owner = self._root if pool == SHARED else self._run
+        owner = self._root if pool in SHARED else self._run
         table = written(owner.path, pool)
         for requested, inside, out in table.select("requested", "prompt_tokens", "completion_tokens").iter_rows():
             self._tally(requested, inside, out)
 
-    def add(self, rows: Sequence[Mapping[str, Any]], source: Source) -> None:
+    def add(self, rows: Sequence[Mapping[str, Any]], source: str) -> None:
         """Samples were written: count them, and keep the time so far, which a kill would lose."""
         if not rows:
             return
@@ -93,7 +93,7 @@ class Meter:
         self._run.record(self._stage, {**entry, "seconds": round(seconds, 3)})
         self.tell()
 
-    def expect(self, requested: Sequence[str | None], prompts: Sequence[int], max_tokens: int, source: Source) -> Spent:
+    def expect(self, requested: Sequence[str | None], prompts: Sequence[int], max_tokens: int, source: str) -> Spent:
         """What a chunk of samples will take, all but surely at most.
 
         Args:

@@ -135,13 +135,18 @@ def choose_device(name: str = "auto") -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """The prompt's token ids, with the start of the answer that it forces."""
+def render(tokenizer: Any, prompt: Prompt) -> str:
+    """The prompt as the model reads it, up to where its answer begins; without the start that is forced on it."""
     messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
     if tokenizer.chat_template:
-        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    else:  # a base model as a teacher: the turns, one after another
-        text = "\n\n".join(message["content"] for message in messages) + "\n\n"
+        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    # A base model as a teacher: the turns, one after another.
+    return "\n\n".join(message["content"] for message in messages) + "\n\n"
+
+
+def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """The prompt's token ids, with the start of the answer that it forces."""
+    text = render(tokenizer, prompt)
     ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
     if prompt.prefix:
         ids = ids + tokenizer(prompt.prefix, add_special_tokens=False)["input_ids"]

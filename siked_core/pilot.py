@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from siked_core.manifest import FORMAT, read_manifest, write_manifest
 from siked_core.pool import Pool
 from siked_core.recipe import Recipe
+from siked_core.recipe_storage import StorageRecipe
 from siked_core.reporting import Reporter
 from siked_core.run import Run
-from siked_core.spending import QUOTE
+from siked_core.spending import JUDGES, QUOTE
 
-SHARED = "teacher"
-"""The pool that a pilot fills for its run."""
+SHARED = ("teacher", f"{JUDGES}/teacher")
+"""The pools that a pilot fills for its run."""
 
 
 @dataclass
@@ -27,10 +28,10 @@ class Pilot(Run):
     parent: Run = field(kw_only=True)
 
     def pool(self, name: str) -> Pool:
-        return self.parent.pool(name) if name == SHARED else super().pool(name)
+        return self.parent.pool(name) if name in SHARED else super().pool(name)
 
     def verdicts(self, name: str) -> Pool:
-        return self.parent.verdicts(name) if name == SHARED else super().verdicts(name)
+        return self.parent.verdicts(name) if name in SHARED else super().verdicts(name)
 
 
 def open_pilot(run: Run, problems: int, reporter: Reporter) -> Pilot:
@@ -57,6 +58,9 @@ def _small(recipe: Recipe, problems: int) -> Recipe:
     return recipe.model_copy(
         update={
             "data": data.model_copy(update=changes),
-            "rollout": recipe.rollout.model_copy(update={"problems": "all"}),  # they are too few to be dealt
+            "storage": StorageRecipe(),  # what is the pilot's own is in its folder
+            "rollout": recipe.rollout.model_copy(  # they are too few to be dealt
+                update={"problems": "all", "problems_per_round": None, "warm_up_problems": None}
+            ),
         }
     )

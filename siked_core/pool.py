@@ -1,4 +1,4 @@
-"""Rows on disk: a folder of Parquet shards, each whole or absent.
+"""Rows on disk: a folder of Parquet shards, each whole or absent. The folder may be at a URL (`siked_core.place`).
 
 A shard is written under a temporary name, synced, and renamed, so a kill at any instant leaves whole shards only.
 `datasets`, Polars, DuckDB and pandas read the folder as it is.
@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siked_core.errors import RunError
+from siked_core.files import replacing, write_text
+from siked_core.place import LocalPlace, Place
+from siked_core.stand_ins import with_stand_ins
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +40,8 @@ SAMPLES: dict[str, str] = {
     "prompt_tokens": "Int32",
     "completion_tokens": "Int32",
     "logprob": "Float64",
+    "text_hash": "UInt64",  # this and the next stand for the text: siked_core.stand_ins
+    "opening": "String",
 }
 VERDICTS: dict[str, str] = {
     "key": "String",  # of the sample
@@ -44,15 +51,19 @@ VERDICTS: dict[str, str] = {
     "why": "String",
     "rationale": "String",  # the canonical text; null where it could not be read
     "evidence": "String",  # what was judged: the text, the question, the gold answer, and whatever is judged with it
+    "rationale_hash": "UInt64",  # stands for the rationale
 }
 
 
 class Pool:
     """A growing table of one schema."""
 
-    def __init__(self, folder: Path, schema: Mapping[str, str]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | Place, schema: Mapping[str, str]) -> None:
+        self.place = LocalPlace(folder) if isinstance(folder, Path) else folder
         self._schema = schema
+        self._next: int | None = None
+        """The number of the next shard; known from the first look on, so that none is needed to keep what was paid for
+        when a store has stopped to answer."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -64,17 +75,17 @@ class Pool:
         """Write the rows as one shard. It is there whole, or not at all.
 
         Raises:
-            RunError: the disk is full or the folder cannot be written.
+            RunError: the disk is full, or the folder cannot be written.
         """
         import polars as pl
 
         if not rows:
             return
-        shards = self.shards()
-        number = _number(shards[-1]) + 1 if shards else 0
-        content = _parquet(pl.DataFrame(list(rows), schema=self.schema))
-        with replacing(self.folder / f"{number:08d}-{digest_of(content)}.parquet") as temporary:
-            temporary.write_bytes(content)
+        if self._next is None:
+            self._unordered()
+        number, self._next = self._next or 0, (self._next or 0) + 1
+        content = _parquet(with_stand_ins(pl.DataFrame(list(rows), schema=self.schema)))
+        self.place.write(f"{number:08d}-{digest_of(content)}.parquet", content)
 
     def read(self) -> pl.DataFrame:
         """All rows; of several with one key (and judge, and evidence), the latest.
@@ -84,16 +95,36 @@ class Pool:
         Raises:
             RunError: a shard is damaged.
         """
+        identity = [name for name in ("key", "judge", "evidence") if name in self._schema]
+        return self.scan(list(self._schema)).collect().unique(identity, keep="last", maintain_order=True)
+
+    def scan(self, columns: Sequence[str]) -> pl.LazyFrame:
+        """These columns of all rows, as they were written: of a key that was written twice, both rows.
+
+        Only these columns are read, and they are read when the table is collected. Every shard is compared with its
+        digest at once.
+
+        Raises:
+            RunError: a shard is damaged.
+        """
         import polars as pl
 
-        frames = [self._fitted(read_parquet(shard)) for shard in self.shards()]
-        if not frames:
-            return pl.DataFrame(schema=self.schema)
-        identity = [name for name in ("key", "judge", "evidence") if name in self._schema]
-        return pl.concat(frames).unique(identity, keep="last", maintain_order=True)
+        schema = {name: kind for name, kind in self.schema.items() if name in columns}
+        if not isinstance(self.place, LocalPlace):
+            return pl.concat([pl.LazyFrame(schema=schema), *self._fetched(schema)])
+        shards = [self.place.path / shard for shard in self.shards()]
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            have = dict(zip(shards, threads.map(_sound_columns, shards), strict=True))
+        parts: list[pl.LazyFrame] = [pl.LazyFrame(schema=schema)]
+        for complete, group in groupby(shards, lambda shard: set(columns) <= have[shard]):
+            if complete:
+                parts.append(pl.scan_parquet(list(group)).select(*schema))
+            else:  # of an earlier version
+                parts += [self._fitted(read_parquet(shard)).select(*schema).lazy() for shard in group]
+        return pl.concat(parts)
 
     def keys(self) -> set[str]:
-        return set(self.read().get_column("key"))
+        return set(self.scan(["key"]).collect().get_column("key"))
 
     def settled(self, max_tokens: int) -> set[str]:
         """The keys of the samples that a higher limit of tokens would not change: those that ended by themselves, and
@@ -101,19 +132,53 @@ class Pool:
         import polars as pl
 
         ended = (pl.col("finish_reason") != "length") | (pl.col("max_tokens") >= max_tokens)
-        return set(self.read().filter(ended).get_column("key"))
+        rows = self.scan(["key", "finish_reason", "max_tokens"]).collect().unique("key", keep="last")
+        return set(rows.filter(ended).get_column("key"))
 
-    def shards(self) -> list[Path]:
-        """In the order in which they were written."""
-        return sorted((path for path in self.folder.glob("*.parquet") if path.name[:8].isdigit()), key=_number)
+    def shards(self) -> list[str]:
+        """The names of its files, in the order in which they were written."""
+        return sorted(self._unordered(), key=_number)
+
+    def shard(self, name: str) -> pl.DataFrame:
+        """The rows of one shard, as they were written.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        (content,) = self.place.read([name])
+        where = self.place.file(name)
+        return _parsed(_sound(content, where, _digests_in(name)), where)
+
+    def size(self) -> int:
+        """Bytes of all shards."""
+        return self.place.size()
+
+    def _unordered(self) -> list[str]:
+        found = [name for name in self.place.entries() if name.endswith(".parquet") and name[:8].isdigit()]
+        self._next = max([self._next or 0, *(_number(name) + 1 for name in found)])
+        return found
+
+    def _fetched(self, schema: Mapping[str, Any]) -> Iterator[pl.LazyFrame]:
+        """The columns of shards that are elsewhere: each shard is fetched and compared with its digest, and only these
+        columns are kept."""
+        import polars as pl
+
+        shards = self.shards()
+        for name, content in zip(shards, self.place.read(shards), strict=True):
+            where = self.place.file(name)
+            _sound(content, where, _digests_in(name))
+            complete = _digests_in(name) and schema.keys() <= pl.read_parquet_schema(io.BytesIO(content)).keys()
+            frame = _parsed(content, where, list(schema)) if complete else self._fitted(_parsed(content, where))
+            yield frame.select(*schema).lazy()
 
     def _fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
 
-        return frame.select(
+        fitted = frame.select(
             (pl.col(name) if name in frame.columns else pl.lit(None).alias(name)).cast(kind)
             for name, kind in self.schema.items()
         )
+        return with_stand_ins(fitted)
 
 
 def digest_of(content: bytes) -> str:
@@ -142,20 +207,52 @@ def read_parquet(path: Path) -> pl.DataFrame:
     Raises:
         RunError: it is damaged.
     """
-    import polars as pl
+    return _parsed(_sound_content(path), path)
 
+
+def _sound_content(path: Path) -> bytes:
+    """The bytes of a file, compared with its digest where it has one."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror or error}.") from None
-    expected = expected_digests(path)
-    why = "its content is not what was written" if expected and digest_of(content) not in expected else ""
-    if not why:
-        try:
-            return pl.read_parquet(io.BytesIO(content))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            why = " ".join(str(error).split())[:200]
-    raise RunError(
+    return _sound(content, path, expected_digests(path))
+
+
+def _sound(content: bytes, where: object, expected: Sequence[str]) -> bytes:
+    if expected and digest_of(content) not in expected:
+        raise _damaged(where, "its content is not what was written")
+    return content
+
+
+def _parsed(content: bytes, where: object, columns: list[str] | None = None) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.read_parquet(io.BytesIO(content), columns=columns)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _damaged(where, " ".join(str(error).split())[:200]) from None
+
+
+def _sound_columns(shard: Path) -> frozenset[str]:
+    """The columns that may be read from a shard where it lies; none where only reading it whole can show damage."""
+    try:
+        found = shard.stat()
+    except OSError as error:
+        raise RunError(f"Cannot read {shard}: {error.strerror or error}.") from None
+    return _sound_columns_of(shard.absolute(), found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=100_000)  # a command reads some shards several times; a few bytes each
+def _sound_columns_of(shard: Path, inode: int, changed_ns: int, size: int) -> frozenset[str]:
+    import polars as pl
+
+    content = _sound_content(shard)
+    return frozenset(pl.read_parquet_schema(io.BytesIO(content)) if expected_digests(shard) else ())
+
+
+def _damaged(path: object, why: str) -> RunError:
+    return RunError(
         f"The file {path} is damaged: {why}. `siked run repair RUN` sets it aside and keeps the rest; the same command "
         "then makes again what it held."
     )
@@ -163,9 +260,9 @@ def read_parquet(path: Path) -> pl.DataFrame:
 
 def expected_digests(path: Path) -> list[str]:
     """What the digest of a file may be: from its name, or from the hidden file beside it. Empty where neither is."""
-    in_name = path.stem.partition("-")[2] if path.name[:8].isdigit() else ""
+    in_name = _digests_in(path.name)
     if in_name:
-        return [in_name]
+        return in_name
     try:
         return beside(path).read_text(encoding="ascii").split()
     except (OSError, ValueError):
@@ -178,65 +275,16 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _number(shard: Path) -> int:
-    return int(shard.name[:8])
+def _number(shard: str) -> int:
+    return int(shard[:8])
+
+
+def _digests_in(name: str) -> list[str]:
+    """The digest that a shard's name has in it."""
+    digest = name.removesuffix(".parquet").partition("-")[2] if name[:8].isdigit() else ""
+    return [digest] if digest else []
 
 
 def beside(path: Path) -> Path:
     """The hidden file that holds the digest of a file which must keep one name."""
     return path.with_name(f".{path.name}.blake2b")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-class replacing:  # noqa: N801 - a context manager that reads as a verb
-    """Give a temporary path beside `path`; on success sync it and rename it to `path`, else remove it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-    def __enter__(self) -> Path:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(self.path, error) from None
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                sync(self.temporary)
-                os.replace(self.temporary, self.path)
-                sync(self.path.parent)
-        except OSError as failure:
-            self.temporary.unlink(missing_ok=True)
-            raise unwritable(self.path, failure) from None
-        if error is not None:
-            self.temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise unwritable(self.path, error) from None
-
-
-def unwritable(path: Path, error: OSError) -> RunError:
-    return RunError(
-        f"Cannot write {path}: {error.strerror or error}. What was finished before is kept; make room or permit "
-        "writing, and run the same command again."
-    )
-
-
-def sync(path: Path) -> None:
-    """Have a file or a folder's entries on the disk, not only in the system's memory."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

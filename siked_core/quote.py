@@ -3,29 +3,31 @@
 The pilot (`siked_core.pilot`) is the run in small: the warm-up and one round. Tokens, samples, rows and bytes are
 counted for each of its problems and carried over to all of them (`siked_core.forecast`). Time is what a stage took to
 get ready, once, and what each sample or optimiser step took, times their number. Further rounds are taken to be like
-the first, and students to write as the pilot's do, which have seen less and are worse. That a machine may be busier
-later is in no interval.
+the first, and students to write as the pilot's do, which have seen less and are worse. How far a run was off its pilot
+in its pace, and its students in their length, was measured, and is in the intervals.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from siked_core.forecast import Forecast, Resampled, each, exactly, total, up_to
+from siked_core.files import write_text
+from siked_core.forecast import Forecast, Resampled, at_most, each, exactly, total, unlike, up_to
 from siked_core.pilot import Pilot, open_pilot
-from siked_core.pool import read_parquet, write_text
+from siked_core.pool import read_parquet
 from siked_core.quoted import size
 from siked_core.recipe import Recipe
 from siked_core.records import Source, Status
 from siked_core.run import Run
 from siked_core.scorecard import Score
-from siked_core.spending import MILLION, free, price, spent
+from siked_core.spending import JUDGES, MILLION, free, price, spent
 from siked_core.stages.evaluate import evaluate
 from siked_core.stages.generate import EVALUATIONS
 from siked_core.stages.mix import mix
-from siked_core.stages.prepare import problems
+from siked_core.stages.prepare import dealt, problems
 from siked_core.stages.rollout import rollout
 from siked_core.stages.teach import POOL, teach
 from siked_core.stages.train import check_student, train
@@ -36,7 +38,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 STUDENT, ROUND = "round-0", "round-1"
-INTERVALS = "95 %: a bootstrap over the pilot's problems; of yields, Wilson's"
+INTERVALS = (
+    "95 %: a bootstrap over the pilot's problems, and how far earlier runs were off their pilots; of yields, Wilson's"
+)
+PACE_SPREAD = 0.6
+"""Of a step's seconds (`forecast.unlike`): 42 steps of seven runs, on two busy cores. A machine of one's own is
+steadier."""
+LENGTH_SPREAD = 0.5
+"""Of the tokens that students write: 21 pools of the same runs, on pilots of 20 problems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,15 @@ class Step:
             **figures,
             "yield": {strategy: score.as_dict() for strategy, score in self.yields.items()},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """What a pool takes, with what judging it does."""
+
+    inside: Forecast
+    out: Forecast
+    cost: Forecast
 
 
 QUANTITIES = ("samples", "tokens_in", "tokens_out", "cost", "seconds", "bytes")
@@ -117,18 +135,19 @@ class _Estimate:
         seen = {split: len(ids) for split, ids in self._ids.items()}
         sets = dict.fromkeys([run.recipe.dataset.name, *(choice.name for choice in run.recipe.evaluate)])
         self._all = Resampled(seen["train"], len(problems(run, "train")) - seen["train"])
-        of_round = len(problems(run, "train"))
-        if run.recipe.rollout.problems == "fresh":
-            of_round //= run.recipe.stopping.rounds + 1
-        self._round = Resampled(seen["train"], max(0, of_round - seen["train"]))
+        self._warm_up, self._round = (
+            Resampled(seen["train"], max(0, len(dealt(run, number)) - seen["train"])) for number in (0, 1)
+        )
         self._validation = Resampled(seen["validation"], len(problems(run, "validation")) - seen["validation"], seed=1)
         tested = sum(len(problems(run, "test", name)) for name in sets)
         self._test = Resampled(seen["validation"], tested, seed=2)
+        # One factor for all steps: they may well be wrong together, and so the total's interval is not too narrow.
+        self._pace, self._length = unlike(PACE_SPREAD, seed=3), unlike(LENGTH_SPREAD, seed=4)
 
     def steps(self) -> list[Step]:
         recipe = self._recipe
         rounds = range(1, recipe.stopping.rounds + 1)
-        warm_up = self._optimiser_steps(STUDENT, recipe.training.warm_up_epochs or recipe.training.epochs)
+        warm_up = self._optimiser_steps(STUDENT, recipe.training.of_warm_up.epochs, self._warm_up)
         found = [
             self._sampled(0, "teach", POOL, "teach", "teacher", self._all, "train", others_only=True),
             self._trained(0, "train", STUDENT, warm_up),
@@ -136,7 +155,7 @@ class _Estimate:
         ]
         trained = [warm_up]
         for number in rounds:
-            trained.append(self._optimiser_steps(ROUND, recipe.training.epochs))
+            trained.append(self._optimiser_steps(ROUND, recipe.training.epochs, self._round))
             found += [
                 self._sampled(number, "rollout", ROUND, f"rollout {ROUND}", "student", self._round, "train"),
                 self._trained(number, "train", ROUND, trained[-1]),
@@ -146,8 +165,7 @@ class _Estimate:
         students = {"none": 0, "single": singles, "equal_budget": singles + 1}[recipe.baselines]
         if students:
             # Single strategies share all of the teacher's rows; with an equal budget each takes what all rounds do.
-            epochs = recipe.training.warm_up_epochs or recipe.training.epochs
-            shared = self._optimiser_steps(STUDENT, epochs, self._all)
+            shared = self._optimiser_steps(STUDENT, recipe.training.of_warm_up.epochs, self._all)
             work = shared if recipe.baselines == "single" else total(trained) * students
             found.append(self._trained(None, "baselines", STUDENT, work, students))
         return [*found, self._tested(students)]
@@ -170,24 +188,13 @@ class _Estimate:
             others_only: the pilot's samples are the run's: their time is spent.
         """
         table = verdicts_of(self._pilot, pool)
-        counts = self._by_problem(table, split)
-        samples, inside, out = (over.over_all(counts[name]) for name in ("samples", "in", "out"))
-        timed = over.over_others(counts["samples"]) if others_only else samples
+        counts = self._by_problem(table, split)["samples"]
+        samples, timed = over.over_all(counts), over.over_others(counts) if others_only else over.over_all(counts)
+        took = self._tokens(pool, source, split, over.over_all)
         drawing, verifying = self._timing(stage), self._timing(f"verify {pool}")
-        seconds = timed * _each(drawing, verifying) + exactly(drawing.fixed_s + verifying.fixed_s)
-        folders = (self._pilot.pool(pool).folder, self._pilot.verdicts(pool).folder)
-        kept = self._pilot.pool(pool).read().height
-        return Step(
-            round,
-            name,
-            samples,
-            inside,
-            out,
-            self._cost(source, inside, out),
-            seconds,
-            samples * (sum(size(folder) for folder in folders) / kept),
-            self._yields(table),
-        )
+        seconds = (timed * _each(drawing, verifying) + exactly(drawing.fixed_s + verifying.fixed_s)) * self._pace
+        kept = self._kept(pool, samples)
+        return Step(round, name, samples, took.inside, took.out, took.cost, seconds, kept, self._yields(table))
 
     def _evaluated(self, round: int, student: str) -> Step:
         home = self._recipe.dataset.name
@@ -201,31 +208,53 @@ class _Estimate:
         home, rounds = self._recipe.dataset.name, self._recipe.stopping.rounds
         student = ROUND if rounds else STUDENT
         pool = f"{EVALUATIONS}/{student}/{home}-validation"
-        counts = self._by_problem(verdicts_of(self._pilot, pool), "validation")
+        counts = self._by_problem(verdicts_of(self._pilot, pool), "validation")["samples"]
 
         def students(one: Forecast) -> Forecast:
             return up_to(one * (1 + baselines), one * (2 + baselines)) if rounds else one * (1 + baselines)
 
-        samples, inside, out = (students(self._test.over_others(counts[name])) for name in ("samples", "in", "out"))
+        samples = students(self._test.over_others(counts))
+        took = self._tokens(pool, "student", "validation", lambda values: students(self._test.over_others(values)))
         drawing, verifying = self._timing(f"evaluate {student} on {home} validation"), self._timing(f"verify {pool}")
         fixed = exactly((1 + len(self._recipe.evaluate)) * (drawing.fixed_s + verifying.fixed_s))
-        seconds = samples * _each(drawing, verifying) + students(fixed)
-        folders = (self._pilot.pool(pool).folder, self._pilot.verdicts(pool).folder)
-        kept = samples * (sum(size(folder) for folder in folders) / self._pilot.pool(pool).read().height)
-        return Step(None, "test", samples, inside, out, self._cost("student", inside, out), seconds, kept)
+        seconds = (samples * _each(drawing, verifying) + students(fixed)) * self._pace
+        kept = self._kept(pool, samples)
+        return Step(None, "test", samples, took.inside, took.out, took.cost, seconds, kept)
+
+    def _tokens(self, pool: str, source: Source, split: str, over: Callable[[list[float]], Forecast]) -> _Tokens:
+        """The tokens of a pool's samples, and of what a verifier was replied about them."""
+        mine = self._by_problem(verdicts_of(self._pilot, pool), split)
+        inside, out = over(mine["in"]), over(mine["out"])
+        if source == "student":
+            recipe = self._recipe.evaluation if split == "validation" else self._recipe.rollout
+            out = at_most(out * self._length, over(mine["samples"]) * recipe.max_tokens)
+        cost = self._cost(source, inside, out)
+        replies = self._pilot.pool(f"{JUDGES}/{pool}").read()
+        for (model,), table in replies.group_by("source"):
+            asked = self._by_problem(table, split)
+            more, replied = over(asked["in"]), over(asked["out"])
+            inside, out, cost = inside + more, out + replied, cost + self._cost(str(model), more, replied)
+        return _Tokens(inside, out, cost)
+
+    def _kept(self, pool: str, samples: Forecast) -> Forecast:
+        """Bytes of so many samples with their verdicts: at most in proportion, for a file takes some whatever is in it,
+        and at least half of what the pilot's take."""
+        tables = (self._pilot.pool(pool), self._pilot.pool(f"{JUDGES}/{pool}"), self._pilot.verdicts(pool))
+        bytes = sum(table.size() for table in tables)
+        return up_to(exactly(bytes / 2), samples * (bytes / self._pilot.pool(pool).read().height))
 
     def _trained(self, round: int | None, name: str, like: str, steps: Forecast, students: int = 1) -> Step:
         """Training, at the pace of the pilot's student `like`."""
         timing, nothing = self._timing(f"train {like}"), exactly(0)
-        seconds = steps * _each(timing) + exactly(students * timing.fixed_s)
+        seconds = (steps * _each(timing) + exactly(students * timing.fixed_s)) * self._pace
         kept = exactly(students * size(self._pilot.student(like)))
         return Step(round, name, nothing, nothing, nothing, nothing, seconds, kept)
 
-    def _optimiser_steps(self, mixture: str, epochs: float, over: Resampled | None = None) -> Forecast:
+    def _optimiser_steps(self, mixture: str, epochs: float, over: Resampled) -> Forecast:
         rows = read_parquet(self._pilot.mixture(mixture)).get_column("problem_id").to_list()
         counts = [float(rows.count(identifier)) for identifier in self._ids["train"]]
         batch = self._recipe.training.batch_size * self._recipe.training.accumulation
-        return (over or self._round).over_all(counts) * (epochs / batch)
+        return over.over_all(counts) * (epochs / batch)
 
     def _by_problem(self, table: pl.DataFrame, split: str) -> dict[str, list[float]]:
         """What was counted of each of the pilot's problems, in their order."""
@@ -251,7 +280,7 @@ class _Estimate:
                 found[strategy] = Score(statuses.count(Status.CORRECT.value), len(statuses))
         return found
 
-    def _cost(self, source: Source, inside: Forecast, out: Forecast) -> Forecast:
+    def _cost(self, source: str, inside: Forecast, out: Forecast) -> Forecast:
         found = price(self._recipe, source)
         return inside * (found.input / MILLION) + out * (found.output / MILLION) if found else exactly(0)
 

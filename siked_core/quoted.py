@@ -12,6 +12,7 @@ from typing import Any
 
 from siked_core.recipe import Recipe
 from siked_core.spending import QUOTE, Spent, by_stage, pools, stage_of
+from siked_core.store import KEPT, place_of
 
 Key = tuple[int | None, str]
 """A quote's step: its round and its name."""
@@ -81,12 +82,13 @@ def _spent(run: Path, recipe: Recipe) -> dict[Key, Spent]:
 
 
 def _kept(run: Path) -> dict[Key, int]:
-    """Step -> bytes of what it left on disk."""
+    """Step -> bytes of what it left on disk, or at a URL."""
     found: dict[Key, int] = defaultdict(int)
+    place = place_of(run)
     for pool in pools(run):
         key = step_of(stage_of(pool))
         if key is not None:
-            found[key] += size(run / "pools" / pool) + size(run / "verdicts" / pool)
+            found[key] += sum((place / part / pool).size() for part in KEPT)
     for student in (run / "students").glob("[!.]*"):
         key = step_of(f"train {student.name}")
         if key is not None:

@@ -23,6 +23,7 @@ from siked_core.decontamination import Rule
 from siked_core.errors import RecipeError, unknown
 from siked_core.layers import assigned, merge, nested, read_layer
 from siked_core.recipe_spending import CapsRecipe, PricesRecipe, TopUpRecipe
+from siked_core.recipe_storage import StorageRecipe
 from siked_core.section import Section as _Section
 from siked_core.validation import explain
 
@@ -101,6 +102,20 @@ class RolloutRecipe(SamplingRecipe):
     problems: Literal["all", "fresh"] = "all"
     """Which training problems a round uses. "all" (published). "fresh": they are dealt to round 0 and the rounds in
     equal parts, so that a student is sampled on problems that it was not trained on."""
+    problems_per_round: int | None = Field(None, ge=1)
+    """Only with fresh problems: the size of each part, whatever the number of rounds, so that more rounds or more
+    problems leave the parts as they are that were dealt before. Of too few problems all parts are smaller alike. None
+    deals all problems, so another number of rounds deals anew."""
+    warm_up_problems: int | None = Field(None, ge=1)
+    """Only with problems_per_round: the size of round 0's part. None: the same."""
+
+    @model_validator(mode="after")
+    def _deals(self) -> RolloutRecipe:
+        if self.problems_per_round is not None and self.problems == "all":
+            raise ValueError("problems_per_round deals problems out: it needs problems=fresh")
+        if self.warm_up_problems is not None and self.problems_per_round is None:
+            raise ValueError("warm_up_problems is round 0's part: it needs problems_per_round, the others'")
+        return self
 
 
 class LoraRecipe(_Section):
@@ -167,7 +182,9 @@ class TrainingRecipe(_Section):
     accumulation: int = Field(4, ge=1)
     """Batches per optimiser step."""
     learning_rate: float = Field(2e-4, gt=0)
-    """The highest one, after the warm-up."""
+    """The highest one of a round, after its warm_up_steps."""
+    warm_up_learning_rate: float | None = Field(None, gt=0)
+    """That of round 0, and of baselines; None is `learning_rate`."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls."""
     warm_up_steps: int = Field(5, ge=0)
@@ -180,6 +197,12 @@ class TrainingRecipe(_Section):
     """Several rows in one sequence. Published, but only worth it with flash attention on a GPU."""
     checkpoint_steps: int = Field(200, ge=1)
     """Optimiser steps between checkpoints: what a kill can lose."""
+
+    @property
+    def of_warm_up(self) -> TrainingRecipe:
+        """As it is for round 0."""
+        own = {"epochs": self.warm_up_epochs, "learning_rate": self.warm_up_learning_rate}
+        return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
 class StoppingRecipe(_Section):
@@ -239,6 +262,8 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     baselines: Literal["none", "single", "equal_budget"] = "none"
     """Students of the teacher's pool alone, to compare with. "single": one per strategy, trained as long as round 0.
     "equal_budget": one per strategy and one on all of them, each trained on as many tokens as all rounds together."""
+    storage: StorageRecipe = StorageRecipe()
+    """Where samples and verdicts are kept. It changes none of them."""
     prices: PricesRecipe = PricesRecipe()
     """What tokens cost. Prices change no sample, and may change when a run is continued."""
     caps: CapsRecipe = CapsRecipe()

@@ -14,6 +14,7 @@ from siked_core.contracts import Kind, Plugin, Strategy
 from siked_core.errors import ModelError, RecipeError
 from siked_core.recipe import POCKET, PluginChoice, Recipe, read_text_option
 from siked_core.registry import Registry
+from siked_core.remote import probe
 from siked_core.spending import check_caps
 from siked_core.stages.prepare import make_dataset
 from siked_core.student import resolve_model
@@ -28,9 +29,12 @@ def check(recipe: Recipe, registry: Registry) -> None:
         PluginError: a plugin does not exist, is switched off, or failed to load.
         RecipeError: an option does not fit, or a file that is named does not exist.
         DataError: a strategy's bank is malformed.
+        StoreError: the URL that samples are to be kept at cannot be used.
         ModelError: the student is neither a folder, nor a package's model, nor on the hub.
     """
     check_caps(recipe)
+    if recipe.storage.pools is not None:
+        probe(recipe.storage.pools, recipe.storage.options)
     _check_exists(recipe.data.path, "data.path")
     for key, kind, choice in _choices(recipe):
         _check_files(registry.create(kind, choice.name, choice.options), f"{key}.options")
@@ -46,7 +50,8 @@ def check(recipe: Recipe, registry: Registry) -> None:
     if recipe.teacher.samples and recipe.teacher.generator.name == POCKET != recipe.dataset.name:
         raise RecipeError(
             f"The teacher 'pocket' knows the pocket world only, not '{recipe.dataset.name}'. Name one with --teacher "
-            "(teacher.generator): a model through transformers, annotations (the data's own solutions), or replay."
+            "(teacher.generator): a model through transformers or openai (an API), annotations (the data's own "
+            "solutions), or replay."
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from siked_core.errors import DataError, unknown
 from siked_core.records import Completion
@@ -31,6 +31,8 @@ Column = Literal[
 ]
 TEXTS = ("text", "rationale", "completion", "answer")
 """Columns that may hold the completion's text: the first that a row has counts. A mapping of `text` overrules them."""
+
+ENDS: tuple[str, ...] = get_args(get_type_hints(Completion)["finish_reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +94,15 @@ class _Reader:
 
     def _completion(self, text: str) -> Completion:
         finish = self._value("finish_reason")
-        if finish not in {None, "stop", "length"}:
-            raise DataError(f"{self.row.where}: {unknown('finish_reason', str(finish), ('stop', 'length'))}")
+        if finish is not None and finish not in ENDS:
+            raise DataError(f"{self.row.where}: {unknown('finish_reason', str(finish), ENDS)}")
         logprob = self._value("logprob")
         if logprob is not None and (isinstance(logprob, bool) or not isinstance(logprob, int | float)):
             raise DataError(f"{self.row.where}: logprob must be a number, not {logprob!r}.")
         tokens = self._whole("completion_tokens")
         return Completion(
             text,
-            "length" if finish == "length" else "stop",
+            "stop" if finish is None else finish,
             self._whole("prompt_tokens") or 0,
             len(text.split()) if tokens is None else tokens,
             None if logprob is None else float(logprob),

@@ -94,7 +94,8 @@ class Completion:
     """What a generator wrote."""
 
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "refused"]
+    """It ended by itself; it was cut off at its limit of tokens; or a server would not write it, or not to its end."""
     prompt_tokens: int
     completion_tokens: int
     logprob: float | None = None

@@ -1,23 +1,28 @@
 """Making a damaged run usable again: what is unsound is set aside, and nothing that is sound is touched or deleted.
 
-What was set aside lies under `set-aside/N/` at the place it had. The next command makes again what it held.
+What was set aside lies under `set-aside/N/` at the place it had, at a URL where it was at one. The next command makes
+again what it held.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from siked_core.errors import RunError, SikedError
+from siked_core.errors import RunError, SikedError, StoreError
 from siked_core.examine import Finding, examine, sound_samples, stages_of
+from siked_core.files import write_text
 from siked_core.lock import Lock
 from siked_core.manifest import FORMAT, NAME, read_manifest, write_manifest
-from siked_core.pool import beside, expected_digests, read_parquet, unwritable, write_text
+from siked_core.place import LocalPlace, Place
+from siked_core.pool import beside, expected_digests, read_parquet
 from siked_core.recipe import Recipe, validate
+from siked_core.reporting import SilentReporter
+from siked_core.store import KEPT, POOLS_AT, claimed, place_of, url_of
 
 FOLDER = "set-aside"
 
@@ -28,7 +33,7 @@ class Repair:
 
     findings: tuple[Finding, ...]
     folder: str
-    """Where the unsound lies now; empty where nothing had to be moved."""
+    """Where the unsound lies now, e.g. "RUN/set-aside/1"; empty where nothing had to be moved."""
     again: tuple[str, ...]
     """What the next command makes again, a line each."""
 
@@ -42,17 +47,20 @@ def repair(run: Path) -> Repair:
     """
     lock = Lock(run / "run.lock")
     lock.acquire()
+    claim = None
     try:
+        place = place_of(run)
+        claim = claimed(run, place, SilentReporter())
         findings = examine(run)
         recipe = _recipe(run, findings)
-        moved = [finding.path for finding in findings if finding.set_aside]
-        folder = _fresh(run) if moved else None
-        if folder is not None:
-            for path in moved:
-                _move(run, path, folder)
+        number = _fresh(run, place)
+        folders = {_move(run, place, finding.path, number) for finding in findings if finding.set_aside}
         _write(run, recipe, findings)
-        return Repair(tuple(findings), str(folder or ""), tuple(_again(run, findings)))
+        return Repair(tuple(findings), " and ".join(sorted(folders)), tuple(_again(run, findings)))
     finally:
+        if claim is not None:
+            with contextlib.suppress(StoreError):
+                claim.release()
         lock.release()
 
 
@@ -82,28 +90,30 @@ def _write(run: Path, recipe: Recipe, findings: list[Finding]) -> None:
         if NAME in paths
         else read_manifest(run)
     )
+    url = url_of(recipe.storage, run)
+    if url is not None:
+        manifest.setdefault(POOLS_AT, url)
     if any(finding.wrong for finding in findings):
         for stage in {stage for finding in findings for stage in finding.stages} & manifest["stages"].keys():
             manifest["stages"][stage] = {**manifest["stages"][stage], "state": "incomplete"}
         write_manifest(run, {**manifest, "finished": False})
 
 
-def _fresh(run: Path) -> Path:
-    taken = [int(path.name) for path in (run / FOLDER).glob("*") if path.name.isdigit()]
-    return run / FOLDER / str(max(taken, default=0) + 1)
+def _fresh(run: Path, place: Place) -> int:
+    names = {name for one in (LocalPlace(run), place) for name in (one / FOLDER).entries() if name.isdigit()}
+    return max(map(int, names), default=0) + 1
 
 
-def _move(run: Path, path: str, folder: Path) -> None:
-    place = folder / path
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(run / path, place)
-        if beside(run / path).exists():
-            os.rename(beside(run / path), beside(place))
-    except FileNotFoundError:
-        return  # it was missing altogether
-    except OSError as error:
-        raise unwritable(place, error) from None
+def _move(run: Path, place: Place, path: str, number: int) -> str:
+    """Set aside what is at a path of the run, with the hidden file that holds its digest: into which folder."""
+    new = f"{FOLDER}/{number}/{path}"
+    if path.partition("/")[0] in KEPT:
+        place.move(path, new)
+        return place.file(f"{FOLDER}/{number}")
+    here = LocalPlace(run)
+    here.move(path, new)
+    here.move(beside(Path(path)).as_posix(), beside(Path(new)).as_posix())
+    return here.file(f"{FOLDER}/{number}")
 
 
 def _again(run: Path, findings: list[Finding]) -> list[str]:

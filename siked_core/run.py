@@ -8,6 +8,7 @@ runs/pocket-001/
   pools/teacher, pools/round-1 ... sampled completions (siked_core.pool.SAMPLES);
                                   pools/evaluations/STUDENT/DATASET-SPLIT for evaluations
   verdicts/teacher, ...            what became of them (siked_core.pool.VERDICTS)
+                                  (both may be at a URL instead: siked_core.store)
   mixtures/round-0.parquet         what a student was trained on
   students/round-0, ...            Hugging Face folders
   evaluations/STUDENT/DATASET-SPLIT  completions and verdicts of an evaluation
@@ -18,28 +19,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from siked_core.contracts import Strategy, Verifier
-from siked_core.errors import RunError, SikedError
+from siked_core.errors import RunError, SikedError, StoreError
+from siked_core.files import unwritable, write_text
 from siked_core.format import StudentFormat
 from siked_core.lock import Lock
 from siked_core.manifest import FORMAT, read_manifest, write_manifest
 from siked_core.permission import permitted
-from siked_core.pool import SAMPLES, VERDICTS, Pool, unwritable, write_text
+from siked_core.place import LocalPlace, Place
+from siked_core.pool import SAMPLES, VERDICTS, Pool
 from siked_core.provenance import changes, made_with
 from siked_core.recipe import Recipe, differences, read_text_option, validate
 from siked_core.registry import Registry
+from siked_core.remote import open_place
 from siked_core.reporting import Reporter
+from siked_core.store import POOLS_AT, UNSENT, Claim, claimed, place_of, take_over, url_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -56,6 +60,8 @@ class Run:
     keep_going: bool = False
     """Set aside, and count, what a verifier fails on, instead of stopping."""
     _lock: Lock | None = None
+    _claim: Claim | None = None
+    _pools: dict[str, Pool] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -77,11 +83,14 @@ class Run:
         return (choice.name, choice.options) if choice else (self.strategies[strategy].verifier, {})
 
     @contextmanager
-    def verifiers(self, scoring: bool = False) -> Iterator[dict[str, Verifier]]:
+    def verifiers(
+        self, scoring: bool = False, create: Callable[..., Any] | None = None
+    ) -> Iterator[dict[str, Verifier]]:
         """A verifier for each strategy; those of one name and options are one object. Closed at the end.
 
         Args:
             scoring: only verifiers whose verdicts may score a student.
+            create: makes what a verifier works with, e.g. a generator that judges; by default the registry does.
         """
         made: dict[str, Verifier] = {}
 
@@ -100,7 +109,7 @@ class Run:
                 for name, strategy in self.strategies.items()
             }
             for verifier in set(chosen.values()):
-                verifier.bind(own, self.registry.create)
+                verifier.bind(own, create or self.registry.create)
             yield own if scoring else chosen
         finally:
             for verifier in made.values():
@@ -114,11 +123,16 @@ class Run:
 
     # Where things are.
 
+    @cached_property
+    def place(self) -> Place:
+        """What `pools/` and `verdicts/` are in: this run's directory, or a folder at a URL."""
+        return place_of(self.path)
+
     def pool(self, name: str) -> Pool:
-        return Pool(self.path / "pools" / name, SAMPLES)
+        return self._pools.setdefault(f"pools/{name}", Pool(self.place / "pools" / name, SAMPLES))
 
     def verdicts(self, name: str) -> Pool:
-        return Pool(self.path / "verdicts" / name, VERDICTS)
+        return self._pools.setdefault(f"verdicts/{name}", Pool(self.place / "verdicts" / name, VERDICTS))
 
     def wanted(self, name: str) -> Path:
         """The keys of the samples that belong to a pool under the present recipe; a pool may hold more."""
@@ -159,7 +173,15 @@ class Run:
         manifest = self.manifest
         write_manifest(self.path, {**manifest, "stages": {**manifest["stages"], stage: entry}})
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
+        """Let others have it.
+
+        Args:
+            failed: a store did not answer; it is not asked again only to tell it so.
+        """
+        if self._claim is not None:
+            with contextlib.suppress(RunError):
+                self._claim.release(unasked=failed)
         if self._lock is not None:
             self._lock.release()
 
@@ -169,7 +191,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(failed=isinstance(error, StoreError))
 
 
 def start(
@@ -199,7 +221,7 @@ def start(
         path = _unfinished(runs, recipe.dataset.name, recipe, reporter)
         if path is not None:
             return _open(path, recipe, registry, reporter, resumed=True)
-        return _make(_fresh(runs, recipe.dataset.name), recipe, registry, reporter)
+        return _make(_fresh(runs, recipe.dataset.name, recipe), recipe, registry, reporter)
     path = locate(name, runs)
     if not (path / "manifest.json").exists():
         # A run that was killed while it was made has no more than these, and is made again.
@@ -221,7 +243,7 @@ def start(
     begun = _unfinished(path.parent, path.name, recipe, reporter, forked_from=path.name)
     if begun is not None:
         return _open(begun, recipe, registry, reporter, resumed=True)
-    run = _make(_fresh(path.parent, path.name), recipe, registry, reporter, source=path)
+    run = _make(_fresh(path.parent, path.name, recipe), recipe, registry, reporter, source=path)
     reporter.note(f"Forked {path} into {run.path}.")
     return run
 
@@ -258,6 +280,7 @@ def _open(
     run = Run(path, recipe, registry, reporter, resumed=resumed, _lock=held)
     if lock and resumed:
         try:
+            run._claim = claimed(path, run.place, reporter)
             _tidy(path)
             _note_versions(run)
         except BaseException:
@@ -272,10 +295,15 @@ def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter, so
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(path, error) from None
+    url = url_of(recipe.storage, path)
+    place = LocalPlace(path) if url is None else open_place(url, recipe.storage.options, path / UNSENT)
     run = _open(path, recipe, registry, reporter, resumed=False)
     try:
+        run._claim = claimed(path, place, reporter)
         if source is not None:
-            _reuse(source, path)
+            _reuse(source, path, place)
+        elif url is not None and any(name.startswith("pools/") for name in place.names()):
+            reporter.note(f"{place} has samples of an earlier run of this name: what fits is not paid for again.")
         write_text(path / "recipe.yaml", recipe.to_yaml())
         write_manifest(
             path,
@@ -285,12 +313,15 @@ def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter, so
                 "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "forked_from": source.name if source is not None else None,
                 "recipe": recipe.model_dump(mode="json"),
+                **({} if url is None else {POOLS_AT: url}),
                 **made_with(recipe, registry),
                 "stages": {},
             },
         )
     except BaseException:
         run.close()
+        with contextlib.suppress(OSError):
+            path.rmdir()  # where nothing has come into it
         raise
     return run
 
@@ -337,28 +368,18 @@ def _unfinished(
     return None
 
 
-def _fresh(runs: Path, stem: str) -> Path:
-    taken = [int(match[1]) for path in runs.glob(f"{stem}-*") if (match := re.fullmatch(r".*-(\d{3,})", path.name))]
+def _fresh(runs: Path, stem: str, recipe: Recipe) -> Path:
+    """The next number that neither a run of this folder has, nor one that keeps its samples at the same URL."""
+    names = [path.name for path in runs.glob(f"{stem}-*")]
+    if recipe.storage.pools is not None:
+        names += open_place(recipe.storage.pools, recipe.storage.options, runs / UNSENT).entries()
+    pattern = re.compile(re.escape(stem) + r"-(\d{3,})")
+    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
     return runs / f"{stem}-{max(taken, default=0) + 1:03d}"
 
 
-def _reuse(old: Path, new: Path) -> None:
-    """Take over what is found by key: pools, verdicts, students. What no longer fits is simply not found.
-
-    Files are linked where the file system can (they are replaced whole, never written into), else copied.
-    """
-    import shutil
-
-    def take(source: str, destination: str) -> str:
-        try:
-            os.link(source, destination)
-        except OSError:
-            return str(shutil.copy2(source, destination))
-        return destination
-
-    for part in ("pools", "verdicts", "imports", "students"):
-        if (old / part).exists():
-            try:
-                shutil.copytree(old / part, new / part, ignore=shutil.ignore_patterns(".*.tmp"), copy_function=take)
-            except OSError as error:
-                raise unwritable(new / part, error) from None
+def _reuse(old: Path, new: Path, place: Place) -> None:
+    """Take over what is found by key: pools, verdicts, students. What no longer fits is simply not found."""
+    take_over(place_of(old), place)
+    for part in ("imports", "students"):
+        LocalPlace(old / part).link(new / part)

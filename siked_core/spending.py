@@ -2,7 +2,8 @@
 
 Nothing is kept up beside those, so the figures are right after a kill, a resume or a repair, and nothing can be
 counted twice. A quote's pilot, whose samples lie in `RUN/quote`, counts as well. What a fork took over from another run
-was paid for there. What a verifier that is a language model itself reads and writes is in no pool, and is not counted.
+was paid for there. A row's source says who is paid: the teacher, the student, or, of what a verifier was replied
+(`siked_core.stages.replies`), the language model that it asked.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siked_core.errors import RecipeError, RunError
+from siked_core.errors import RecipeError
+from siked_core.files import write_text
 from siked_core.manifest import read_manifest, write_manifest
-from siked_core.pool import SAMPLES, Pool, read_parquet, write_text
+from siked_core.pool import SAMPLES, Pool, read_parquet
 from siked_core.recipe import Recipe
 from siked_core.recipe_spending import STUDENT, Price
-from siked_core.records import Source
+from siked_core.store import place_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 QUOTE = "quote"
 """The folder of a run in which a quote's pilot works; see `siked_core.pilot`."""
+JUDGES = "judges"
+"""Pools under this name, `judges/POOL`, hold what language models replied that were asked to judge a pool."""
 TAKEN_OVER = "taken_over"
 """The manifest's entry for what a fork found in the run that it was made from: pool -> source -> counts."""
 MILLION = 1_000_000
@@ -63,25 +67,44 @@ class Spent:
         )
 
 
-def priced_as(recipe: Recipe, source: Source) -> str:
+def priced_as(recipe: Recipe, source: str) -> str:
     """The name under which `prices.models` prices a source of samples."""
-    if source == "student":
-        return STUDENT
+    if source != "teacher":
+        return STUDENT if source == "student" else source
     return str(recipe.teacher.generator.options.get("model", recipe.teacher.generator.name))
 
 
-def price(recipe: Recipe, source: Source) -> Price | None:
+def judges(recipe: Recipe) -> list[str]:
+    """The language models that the recipe's verifiers ask, known by the options that such a verifier has for its
+    generator: `generator` and `generator_options`."""
+    found = []
+    for choice in recipe.verifiers.values():
+        options = choice.options.get("generator_options")
+        model = options.get("model") if isinstance(options, Mapping) else None
+        found.append(model or choice.options.get("generator"))
+    return [str(model) for model in dict.fromkeys(found) if model]
+
+
+def price(recipe: Recipe, source: str) -> Price | None:
     """What a source's tokens cost; None is free."""
     return recipe.prices.models.get(priced_as(recipe, source))
 
 
 def free(recipe: Recipe) -> list[str]:
     """Who is free, for want of a price."""
-    sources: tuple[Source, ...] = ("teacher", "student")
-    return [priced_as(recipe, source) for source in sources if price(recipe, source) is None]
+    return [priced_as(recipe, source) for source in _sources(recipe) if price(recipe, source) is None]
 
 
-def cost(recipe: Recipe, source: Source, tokens_in: float, tokens_out: float) -> float:
+def is_priced(recipe: Recipe) -> bool:
+    """Whether anyone has a price."""
+    return len(free(recipe)) < len(_sources(recipe))
+
+
+def _sources(recipe: Recipe) -> list[str]:
+    return ["teacher", "student", *judges(recipe)]
+
+
+def cost(recipe: Recipe, source: str, tokens_in: float, tokens_out: float) -> float:
     """What so many tokens cost, in the recipe's currency."""
     found = price(recipe, source)
     return (tokens_in * found.input + tokens_out * found.output) / MILLION if found else 0.0
@@ -94,10 +117,11 @@ def check_caps(recipe: Recipe) -> None:
         RecipeError: nothing has a price.
     """
     names = free(recipe)
-    if recipe.caps.cost is not None and len(names) == 2:
+    if recipe.caps.cost is not None and not is_priced(recipe):
+        neither = " nor ".join(f"'{name}'" for name in names)
         priced = ", ".join(sorted(recipe.prices.models)) or "none"
         raise RecipeError(
-            f"caps.cost (--max-cost) caps nothing, for neither '{names[0]}' nor '{names[1]}' has a price. Give "
+            f"caps.cost (--max-cost) caps nothing, for neither {neither} has a price. Give "
             f"one with prices.models, e.g. --set 'prices.models={{{names[0]}: {{input: 0.6, output: 0.8}}}}'; "
             f"priced: {priced}."
         )
@@ -135,20 +159,9 @@ def written(run: Path, pool: str) -> pl.DataFrame:
     Raises:
         RunError: a shard is damaged.
     """
-    import polars as pl
-
-    columns = ("key", "max_tokens", "requested", "source", "prompt_tokens", "completion_tokens")
-    schema = {name: getattr(pl, SAMPLES[name]) for name in columns}
-    frames = [pl.DataFrame(schema=schema)]
-    for shard in Pool(run / "pools" / pool, SAMPLES).shards():
-        try:
-            frames.append(pl.read_parquet(shard, columns=list(columns)))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise RunError(
-                f"The shard {shard} cannot be read ({' '.join(str(error).split())[:200]}). `siked run repair RUN` sets "
-                "it aside."
-            ) from None
-    table = pl.concat(frames).unique(["key", "max_tokens"], keep="first", maintain_order=True)
+    columns = ("key", "problem_id", "max_tokens", "requested", "source", "prompt_tokens", "completion_tokens")
+    rows = Pool(place_of(run) / "pools" / pool, SAMPLES).scan(columns).collect()
+    table = rows.unique(["key", "max_tokens"], keep="first", maintain_order=True)
     brought_in = run / "imports" / f"{pool}.parquet"
     return table.join(read_parquet(brought_in).select("key"), on="key", how="anti") if brought_in.exists() else table
 
@@ -160,8 +173,8 @@ def keep_changes(run: Run) -> None:
     if manifest["recipe"] != recipe:
         manifest = {**manifest, "recipe": recipe}
         write_text(run.path / "recipe.yaml", run.recipe.to_yaml())
-    taken = {pool: _counts(run.path, pool) for pool in pools(run.path)}
-    if not run.resumed and taken and TAKEN_OVER not in manifest:
+    taken = {} if run.resumed else {pool: _counts(run.path, pool) for pool in pools(run.path)}
+    if taken and TAKEN_OVER not in manifest:
         manifest = {**manifest, TAKEN_OVER: taken}
     if manifest != run.manifest:
         write_manifest(run.path, manifest)
@@ -184,7 +197,7 @@ def _pool_spent(run: Path, pool: str, recipe: Recipe, taken: Mapping[str, Any]) 
     return total
 
 
-def _counts(run: Path, pool: str) -> dict[Source, dict[str, int]]:
+def _counts(run: Path, pool: str) -> dict[str, dict[str, int]]:
     import polars as pl
 
     table = written(run, pool).group_by("source", maintain_order=True)
@@ -199,8 +212,8 @@ def _counts(run: Path, pool: str) -> dict[Source, dict[str, int]]:
 
 def pools(run: Path) -> list[str]:
     """The names of a run's pools."""
-    folder = run / "pools"
-    return sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")})
+    names = (place_of(run) / "pools").names()
+    return sorted({name.rpartition("/")[0] for name in names if name.endswith(".parquet")})
 
 
 def stage_of(pool: str) -> str:
@@ -208,6 +221,8 @@ def stage_of(pool: str) -> str:
     if pool == "teacher":
         return "teach"
     kind, _, rest = pool.partition("/")
+    if kind == JUDGES:
+        return f"verify {rest}"
     if kind != "evaluations":
         return f"rollout {pool}"
     student, _, split = rest.partition("/")

@@ -16,8 +16,14 @@ os.environ.update(
 )
 os.environ.pop("SIKED_DISABLE_PLUGINS", None)
 
-from collections.abc import Callable
+import importlib.util
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,21 +31,61 @@ from hypothesis import settings
 # A deadline for single examples fails on a machine that is busy with something else.
 settings.register_profile("siked", deadline=None, print_blob=True)
 settings.load_profile("siked")
+# A shell's background job begins with Ctrl-C ignored, and hands that on to the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command wrote."""
+
+    out: str
+    err: str
 
 
 @pytest.fixture
-def siked_says(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., str]:
-    """Run a siked command in an empty directory: what it says on stdout, or on stderr where it is to fail."""
+def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Said]:
+    """Run a siked command in an empty directory, in this process; it must end with `code`."""
     from siked_cli.main import main
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SIKED_RUNS", raising=False)
 
-    def command(*arguments: str, code: int = 0) -> str:
+    def command(*arguments: str, code: int = 0) -> Said:
         ended = main(arguments)
         captured = capsys.readouterr()
         assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
-        return captured.out if code == 0 else captured.err
+        return Said(captured.out, captured.err)
 
     return command
+
+
+@pytest.fixture
+def siked_says(siked: Callable[..., Said]) -> Callable[..., str]:
+    """What a command says on stdout, or on stderr where it is to fail."""
+
+    def command(*arguments: str, code: int = 0) -> str:
+        said = siked(*arguments, code=code)
+        return said.out if code == 0 else said.err
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def fake_api() -> ModuleType:
+    """The module `fake_api` beside this file: a server that speaks the OpenAI API, well or badly."""
+    spec = importlib.util.spec_from_file_location("fake_api", Path(__file__).with_name("fake_api.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def api(fake_api: ModuleType) -> Iterator[Any]:
+    """A server of its kind, closed at the end."""
+    server = fake_api.FakeApi()
+    yield server
+    server.close()

@@ -118,7 +118,8 @@ def test_more_than_nine_in_ten_real_problems_get_a_verified_rationale(
 ) -> None:
     if not (PUBLISHED / "gsm8k_train.jsonl").is_file():
         pytest.skip(f"no published data at {PUBLISHED}; set SIKED_DATA_DIR")
-    problems = Gsm8k({"path": PUBLISHED}).load("train", limit=300).problems
+    data = Gsm8k({"path": PUBLISHED})
+    problems = data.complete(data.load("train", limit=300).problems)
     style, judge = strategy(), verifier()
     claims = []
     for problem, text in zip(problems, texts(Annotations(), *(request(p, style) for p in problems)), strict=True):

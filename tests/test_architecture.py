@@ -22,7 +22,18 @@ from siked_core.registry import HOOKS, Registry
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"siked_core": ROOT / "siked_core", "siked_plugins": ROOT / "plugins", "siked_cli": ROOT / "cli"}
-HEAVY = {"accelerate", "datasets", "peft", "safetensors", "sympy", "tokenizers", "torch", "transformers", "trl"}
+HEAVY = {
+    "accelerate",
+    "datasets",
+    "openai",
+    "peft",
+    "safetensors",
+    "sympy",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "trl",
+}
 PUBLIC_MODULES = {
     "siked_core.choices",
     "siked_core.errors",
@@ -34,6 +45,8 @@ PUBLIC_MODULES = {
     "siked_core.sandbox",
     "siked_core.testing",
 }
+SHARED_FILE_SYSTEMS_LACK = {"dbm", "fcntl", "shelve", "sqlite3"}
+"""What needs locks, or memory that is shared with a file, where network file systems and object stores have none."""
 DEFINES_TORCH_CLASSES = {"siked_plugins.pocket.muon"}
 """Cannot be read without torch, so they count as heavy themselves: to be imported inside functions only."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -116,6 +129,12 @@ def test_the_public_interface_is_complete_and_sorted() -> None:
     for name in siked_core.__all__:
         assert getattr(siked_core, name) is not None
     assert {base.__name__ for base in HOOKS.values()} <= set(siked_core.__all__)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_nothing_depends_on_what_shared_file_systems_lack(module: str) -> None:
+    named = {top_level(source) for source, _ in imported(module, ast.walk(tree(module)))}
+    assert not named & SHARED_FILE_SYSTEMS_LACK
 
 
 @pytest.mark.parametrize("module", sorted(FILES.keys() - DEFINES_TORCH_CLASSES))

@@ -102,14 +102,49 @@ def test_topping_up_is_told_and_is_worth_its_tokens(siked: Siked) -> None:
     assert "teacher.top_up.until" in said
 
 
-def test_single_stages_keep_to_the_caps_and_say_where_they_are_raised(siked: Siked) -> None:
+def spent_by(siked: Siked, name: str) -> dict[str, float]:
+    (one,) = [run for run in json.loads(siked("runs", "--json")[0]) if run["run"].endswith(name)]
+    found: dict[str, float] = one["spending"]
+    return found
+
+
+def test_single_stages_take_caps_that_count_all_that_the_run_has_spent(siked: Siked) -> None:
     siked("teach", *RECIPE, "--run", "mine", "-q")
     siked("mix", "mine", "--round", "0", "-q")
-    siked("train", "mine", "--round", "0", "-q")
-    siked("teach", *RECIPE, "--run", "mine", "--max-tokens", "1", "-q")
-    _, said = siked("evaluate", "mine", "-q", code=PAUSED)
+    before = spent_by(siked, "mine")
+    used = before["tokens_in"] + before["tokens_out"]
+
+    # Hours: a training is not begun where the run has worked for longer, and goes on under a higher cap.
+    _, said = siked("train", "mine", "--round", "0", "--max-hours", "1e-6", "-q", code=PAUSED)
     assert said.count("\n") == 1
-    assert "the cap is 1 tokens" in said
-    assert "raise them by `siked teach` or `distill`" in said
-    siked("teach", *RECIPE, "--run", "mine", "--max-tokens", "10000000", "-q")
-    siked("evaluate", "mine", "-q")
+    assert said.startswith("Paused: ")
+    assert said.endswith("the same command with a higher --max-hours continues.\n")
+    siked("train", "mine", "--round", "0", "-q", code=PAUSED)
+    siked("train", "mine", "--round", "0", "--max-hours", "10", "-q")
+
+    # Tokens: those of the teacher count, nothing is drawn, and no cap is forgotten by the next command.
+    _, said = siked("rollout", "mine", "--round", "1", "--max-tokens", str(used + 1), "-q", code=PAUSED)
+    assert "the next 96 samples of `rollout round-1` may take" in said
+    assert f"the cap is {used + 1:,} tokens" in said
+    assert spent_by(siked, "mine")["samples"] == before["samples"]
+    _, said = siked("evaluate", "mine", "-q", code=PAUSED)
+    assert f"the cap is {used + 1:,} tokens" in said
+    _, said = siked("evaluate", "mine", "--max-tokens", "10000000")
+    assert "| spent" in said
+    _, said = siked("rollout", "mine", "--round", "1")
+    assert "96 samples" in said
+
+    # The cost, of what has a price; a cap that is no number above 0 is a mistake, and changes nothing.
+    _, said = siked("evaluate", "mine", "--split", "test", "--max-cost", "0.0001", "-q", code=PAUSED)
+    assert "EUR spent" in said
+    _, said = siked("evaluate", "mine", "--split", "test", "--max-cost", "-1", "-q", code=2)
+    assert said.startswith("Error: ")
+    assert said.count("\n") == 1
+    siked("distill", *RECIPE, "--run", "mine", "--max-cost", "1000", "-q")
+
+
+def test_a_cap_on_the_cost_of_nothing_is_a_mistake_for_a_stage_too(siked: Siked) -> None:
+    siked("teach", "--preset", "pocket-smoke", "--strategies", "cot", "--limit", "4", "--run", "mine", "-q")
+    _, said = siked("verify", "mine", "--max-cost", "1", "-q", code=2)
+    assert said.startswith("Error: caps.cost (--max-cost) caps nothing")
+    siked("verify", "mine", "-q")

@@ -73,6 +73,7 @@ def test_the_table_names_the_key_that_an_option_sets() -> None:
         "--run",
         "--runs",
         "--fork",
+        "--pools",
         "--keep-going",
         "--allow-unsafe-exec",
         "--no-plugin",

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from siked_cli.main import main
 from siked_core import Completion, Generator, Options, Request, Sampling, SandboxError, Status, Verifier
 from siked_core.models import SIDE_FILE
 from siked_core.permission import permitted
@@ -33,26 +31,11 @@ BOOTSTRAP = client.BOOTSTRAP
 UNCAGED = BOOTSTRAP.replace("main(int", "import platform; platform.machine = lambda: 'riscv64'\nmain(int")
 
 
-@dataclass(frozen=True)
-class Said:
-    out: str
-    err: str
-
-
 @pytest.fixture
-def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def siked(siked: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a command in an empty directory, on a machine that cannot cage programs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SIKED_RUNS", raising=False)
     monkeypatch.setattr(client, "BOOTSTRAP", UNCAGED)
-
-    def run(*arguments: str, code: int = 0) -> Said:
-        ended = main(arguments)
-        captured = capsys.readouterr()
-        assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
-        return Said(captured.out, captured.err)
-
-    return run
+    return siked
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_every_gold_answer_of_the_published_files_is_a_number(
 def test_all_training_problems_of_gsm8k_load() -> None:
     data = Gsm8k({"path": published("gsm8k_train.jsonl")})
     assert data.splits() == ("train", "test")
-    problems = data.load("train").problems
+    problems = data.complete(data.load("train").problems)
     assert len(problems) == 7473
     assert all(problem.answer.lstrip("-").isdigit() for problem in problems)
     assert problems[16].id == "gsm8k-train-00017"
@@ -88,7 +89,8 @@ def test_asdiv_excludes_answers_that_are_not_one_number_and_says_why() -> None:
 
 def test_the_socratic_file_beside_gives_the_sub_questions() -> None:
     published("gsm8k_test_socratic.jsonl")
-    problem = Gsm8k({"path": published("gsm8k_test.jsonl")}).load("test", limit=1).problems[0]
+    data = Gsm8k({"path": published("gsm8k_test.jsonl")})
+    (problem,) = data.complete(data.load("test", limit=1).problems)
     assert problem.solution is not None
     assert problem.solution.steps[0].question == "How many eggs does Janet sell?"
     assert "**" not in problem.solution.steps[0].text
@@ -114,6 +116,37 @@ def test_ids_stay_the_same_under_slices_and_limits(tmp_path: Path) -> None:
     assert sliced.load("validation", limit=1).problems[0].id == "jsonl-train-00019"
 
 
+def test_only_solutions_of_problems_that_are_used_are_worked_out(
+    siked_says: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And which problems those are does not depend on it."""
+    rows = [
+        {"question": f"Ann has {n} pens and buys 3 more?", "answer": f"{n}+3=<<{n}+3={n + 3}>>{n + 3}\n#### {n + 3}"}
+        for n in range(40)
+    ]
+    write_lines(tmp_path / "train.jsonl", *rows)
+    write_lines(tmp_path / "test.jsonl", PENS, CUPS)
+    worked: list[str] = []
+    work_out = tabular.work_out
+    monkeypatch.setattr(tabular, "work_out", lambda *texts: worked.append(texts[0]) or work_out(*texts))
+
+    def taught(run: str, *limit: str) -> pl.DataFrame:
+        worked.clear()
+        recipe = ["--dataset", "gsm8k", "--data", str(tmp_path), "--teacher", "annotations", "--strategies", "cot,pot"]
+        found = json.loads(
+            siked_says("teach", *recipe, *limit, "--set", "data.validation=4", "--run", run, "--json", "-q")
+        )
+        assert found["correct"] == found["samples"]
+        return pl.concat(pl.read_parquet(path) for path in (tmp_path / "runs" / run / "pools" / "teacher").iterdir())
+
+    whole = taught("whole")
+    assert len(worked) == 40
+    limited = taught("limited", "--limit", "5")
+    assert len(worked) == 5 + 4, "the training problems and those that validate"
+    assert limited.height == 10
+    assert set(limited["key"]) < set(whole["key"]), "chosen and written as with all"
+
+
 def test_splits_can_be_joined(tmp_path: Path) -> None:
     write_lines(tmp_path / "train.jsonl", PENS)
     write_lines(tmp_path / "test.jsonl", CUPS)
@@ -133,7 +166,8 @@ def test_columns_and_answer_pattern_are_mapped(tmp_path: Path) -> None:
 def test_a_mapped_solution_becomes_worked_steps(tmp_path: Path) -> None:
     row = {**PENS, "answer": "5", "why": PENS["answer"]}
     options = {"path": write_lines(tmp_path / "a.jsonl", row), "columns": {"solution": "why"}}
-    solution = Jsonl(options).load("train").problems[0].solution
+    data = Jsonl(options)
+    solution = data.complete(data.load("train").problems)[0].solution
     assert solution is not None
     assert solution.steps[0].expression == "2 + 3"
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from siked_cli.main import main
 from siked_core import DataError, Problem
 from siked_core.recorded import read_recorded
 from siked_core.registry import Registry
@@ -23,28 +21,7 @@ from siked_core.stages.verify import verdicts_of
 NEW = ("--run", "mine", "--preset", "pocket-smoke", "--strategies", "cot,pot")
 
 
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-Siked = Callable[..., Said]
-
-
-@pytest.fixture
-def siked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Siked:
-    """Run a command in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, code: int = 0) -> Said:
-        ended = main(arguments)
-        captured = capsys.readouterr()
-        assert ended == code, f"{arguments}\n{captured.out}\n{captured.err}"
-        return Said(ended, captured.out, captured.err)
-
-    return run
+Siked = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,7 @@ def test_each_reason_for_not_being_in_a_mixture(run: Run) -> None:
     replaced = kept.filter(same)
     assert not replaced.is_empty()
     assert places(lineage(run, replaced.get_column("key")[0]))["round-1"] == (
-        "the mixing policy did not choose it (the recipe's is both)"
+        "the mixing policy both did not choose it"
     )
 
 
@@ -242,6 +242,28 @@ def test_the_command_tells_it_to_people_and_machines(siked_says: Callable[..., s
     for sample, said in (("", "Give the beginning of a sample's key."), ("zz", "No sample of the run"), ("", "Give")):
         assert said in siked_says("why", "mine", sample, code=2)
     assert "There is no run at" in siked_says("why", "none", row["key"], code=2)
+
+
+def test_the_command_names_what_was_another_for_one_command(siked_says: Callable[..., str]) -> None:
+    """A mixing policy and a judge that the recipe does not have."""
+    recipe = ["--preset", "pocket-smoke", "--strategies", "cot,pot", "--limit", "8", "--samples", "1", "--run", "mine"]
+    siked_says("teach", *recipe, "--set", "rollout.max_tokens=8", "-q")
+    siked_says("mix", "mine", "--round", "0", "-q")
+    siked_says("train", "mine", "--round", "0", "-q")
+    siked_says("rollout", "mine", "--round", "1", "-q")
+    siked_says("mix", "mine", "--round", "1", "-q")
+    with attach("mine", Registry.discover(), SilentReporter(), lock=False) as run:
+        mixture = read_parquet(run.mixture("round-1"))
+    key = mixture.filter((pl.col("strategy") == "pot") & (pl.col("source") == "teacher")).get_column("key")[0]
+    told = json.loads(siked_says("why", "mine", key, "--json"))
+    assert [place["policy"] for place in told["mixtures"]] == ["", "adaptive"]
+    siked_says("mix", "mine", "--round", "1", "--mixing", "teacher_only", "-q")
+    siked_says("verify", "mine", "--pool", "teacher", "--allow-unsafe-exec", "-q")
+    shown = siked_says("why", "mine", key)
+    assert "round-1: in it, weight 1, chosen by teacher_only; no student was trained on it yet" in shown
+    assert shown.count("Verdict   program: correct") == 2, "judged by the recipe's judge, and by one with permission"
+    assert shown.count("(not the run's judge)") == 1
+    assert "another verifier" not in shown
 
 
 def test_the_command_tells_of_an_import(siked_says: Callable[..., str], tmp_path: Path) -> None:

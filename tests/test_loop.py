@@ -20,13 +20,14 @@ from siked_core import (
     Sampling,
     Verdict,
 )
-from siked_core.errors import DataError, ModelError, VerifierFault
+from siked_core.errors import DataError, ModelError, RecipeError, VerifierFault
 from siked_core.loop import distill, report, stop_reason
 from siked_core.models import hash_files, read_side_file
 from siked_core.recipe import StoppingRecipe, validate
 from siked_core.registry import Registry
 from siked_core.reporting import SilentReporter
 from siked_core.run import Run, attach, start
+from siked_core.spending import by_stage, keep_changes
 from siked_core.stages.evaluate import evaluate
 from siked_core.stages.mix import mix
 from siked_core.stages.prepare import dealt, problems
@@ -99,6 +100,76 @@ def test_too_few_problems_for_fresh_rounds_are_refused(tmp_path: Path, tiny: Pat
     few = {"rollout": {"problems": "fresh"}, "stopping": {"rounds": 12}}
     with open_run(tmp_path, tiny, **few) as run, pytest.raises(RunError, match="cannot be dealt to round 0 and 12"):
         distill(run)
+
+
+def test_parts_of_a_given_size_stay_when_rounds_and_problems_are_added(tmp_path: Path, tiny: Path) -> None:
+    def parts(name: str, size: int | None, limit: int, rounds: int) -> list[set[str]]:
+        rollout = {"problems": "fresh", "samples": 2, "problems_per_round": size}
+        recipe = toy_recipe(tiny, rollout=rollout, data={"validation": 2, "limit": limit}, stopping={"rounds": rounds})
+        with start(validate(recipe), toy_registry(), SilentReporter(), runs=tmp_path, name=name) as run:
+            return [{problem.id for problem in dealt(run, number)} for number in range(rounds + 1)]
+
+    first = parts("two", 3, 6, 1)
+    more = parts("three", 3, 10, 2)
+    assert more[:2] == first
+    assert [len(part) for part in more] == [3, 3, 3]
+    assert len(set().union(*more)) == 9, "one problem waits for a fourth part"
+    assert parts("equal", None, 10, 1)[0] != parts("anew", None, 10, 2)[0], "without a size, all is dealt anew"
+    few = parts("few", 8, 10, 2)
+    assert [len(part) for part in few] == [3, 3, 4], "too few problems: all parts shrink alike"
+    assert len(set().union(*few)) == 10
+    with pytest.raises(RunError, match="3 training problems cannot be dealt to round 0 and 3 rounds"):
+        parts("none", 8, 3, 3)
+    with pytest.raises(RecipeError, match="problems_per_round deals problems out: it needs problems=fresh"):
+        validate(toy_recipe(tiny, rollout={"problems_per_round": 4}))
+
+
+def test_the_warm_up_may_have_a_part_of_its_own_size(tmp_path: Path, tiny: Path) -> None:
+    def parts(name: str, rounds: int) -> list[set[str]]:
+        rollout = {"problems": "fresh", "problems_per_round": 2, "warm_up_problems": 5}
+        recipe = toy_recipe(tiny, rollout=rollout, data={"validation": 2, "limit": 10}, stopping={"rounds": rounds})
+        with start(validate(recipe), toy_registry(), SilentReporter(), runs=tmp_path, name=name) as run:
+            return [{problem.id for problem in dealt(run, number)} for number in range(rounds + 1)]
+
+    two = parts("two", 2)
+    assert [len(part) for part in two] == [5, 2, 2]
+    assert len(set().union(*two)) == 9
+    assert parts("one", 1) == two[:2]
+    assert [len(part) for part in parts("three", 3)] == [4, 2, 2, 2], "there are ten, and it wants eleven"
+    with pytest.raises(RecipeError, match=r"warm_up_problems is round 0's part: it needs problems_per_round"):
+        validate(toy_recipe(tiny, rollout={"problems": "fresh", "warm_up_problems": 4}))
+
+
+def test_a_rate_of_the_rounds_leaves_the_warm_up_as_it_is(tmp_path: Path, tiny: Path) -> None:
+    """Epochs and learning rate of the rounds have no part in round 0 where it has its own."""
+
+    def weights(name: str, **training: float) -> list[str]:
+        own = {"objective": "plain", "batch_size": 4, "warm_up_epochs": 1, "warm_up_learning_rate": 1e-2, **training}
+        with open_run(tmp_path, tiny, name=name, training=own) as run:
+            distill(run)
+            return [hash_files(run.student(f"round-{number}")) for number in (0, 1)]
+
+    first, second = weights("first", learning_rate=1e-2), weights("second", learning_rate=1e-4, epochs=2)
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+
+
+def test_a_further_round_of_fresh_problems_repeats_none_of_those_before(tmp_path: Path, tiny: Path) -> None:
+    rollout = {"problems": "fresh", "samples": 2, "problems_per_round": 3}
+    with open_run(tmp_path, tiny, rollout=rollout) as run:
+        distill(run)
+        weights = hash_files(run.student("round-1"))
+    calls = ToyTeacher.calls
+    longer = validate(toy_recipe(tiny, rollout=rollout, stopping={"rounds": 2, "min_gain": -100}))
+    with start(longer, toy_registry(), SilentReporter(), runs=tmp_path, name="run", fork=True) as run:
+        keep_changes(run)
+        report = distill(run)
+        drawn = {stage: one.samples for stage, one in by_stage(run.path, longer).items() if one.samples}
+        assert hash_files(run.student("round-1")) == weights
+    assert [one.round for one in report.rounds] == [0, 1, 2]
+    assert ToyTeacher.calls == calls
+    assert "rollout round-1" not in drawn
+    assert drawn["rollout round-2"] == 3 * 2
 
 
 def test_resuming_a_finished_run_costs_nothing_and_finds_the_same(tmp_path: Path, tiny: Path) -> None:

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from siked_core.errors import RunError
+from siked_core.files import write_text
 from siked_core.ledger import COLUMNS, candidates, ledger
-from siked_core.pool import SAMPLES, VERDICTS, Pool, write_text
+from siked_core.pool import SAMPLES, VERDICTS, Pool
 
 
 def row(key: str, **changes: object) -> dict[str, object]:
@@ -40,7 +41,7 @@ def test_rows_come_back_in_order(tmp_path: Path) -> None:
     pool.append([])
     assert pool.read()["key"].to_list() == ["a", "b", "c"]
     assert pool.keys() == {"a", "b", "c"}
-    assert len(list(pool.folder.iterdir())) == 2
+    assert len(list((tmp_path / "pool").iterdir())) == 2
 
 
 def test_the_latest_of_one_key_counts(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def judged(*rows: tuple[str, str, str, int, int, str, str | None]) -> pl.DataFra
     return pl.DataFrame(
         [row(**dict(zip(names, values, strict=True))) for values in rows],
         schema_overrides={"logprob": pl.Float64, "requested": pl.String},
-    )
+    ).with_columns(rationale_hash=pl.col("rationale").hash())
 
 
 def test_candidates_are_correct_distinct_capped_and_of_this_round() -> None:

@@ -249,6 +249,9 @@ CASES = {
     "`mixing.policy`": Case({"mixing.policy": "teacher-rows"}, {VALIDATION[1]: 2}, frozenset({"round-1"})),
     "`mixing.keep`, `mixing.weights`": Case({"mixing.weights": "copies"}, ANEW, STUDENTS),
     "`training`": Case({"training.epochs": 2}, ANEW, STUDENTS),
+    "`training.epochs`, `training.learning_rate`, where the warm-up has its own": Case(
+        {"training.epochs": 2, "training.warm_up_epochs": 1}, {VALIDATION[1]: 2}, frozenset({"round-1"})
+    ),
     "`training.checkpoint_steps`": Case({"training.checkpoint_steps": 1}, judged=False),
     "a new version of an objective": Case({}, {}, STUDENTS, judged=False, versions={Weighed: "2"}),
     "`stopping.rounds`, raised": Case({"stopping.rounds": 2}, {"round-2": 16}, frozenset({"round-2"})),
@@ -257,6 +260,7 @@ CASES = {
     "`evaluation.selector`": Case({"evaluation.selector": "other-choice"}, judged=False),
     "`baselines`": Case({"baselines": "single"}, {}, frozenset({"only-loud", "only-quiet"})),
     "`seed`": Case({"seed": 2}, {"teacher": 64, **ANEW}, STUDENTS),
+    "`storage`": Case({"storage": {"pools": "memory://what-a-change-costs"}}, judged=False),
     "`prices`, `caps`": Case({"caps": {"tokens": 10**9}}, judged=False),
 }
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siked_core.errors import CapReached, RecipeError
+from siked_core.errors import CapReached, RecipeError, RunError
 from siked_core.loop import distill
 from siked_core.meter import SEEN, Meter, Tally, amount, prompt_limit
 from siked_core.pool import write_parquet
@@ -130,6 +130,18 @@ def test_a_sample_that_is_drawn_again_under_a_higher_limit_is_paid_twice(tmp_pat
         assert spent(run.path, recipe).samples == 23
         run.pool("teacher").append(rows)  # the very same completions, as a kill in a repair may leave them
         assert spent(run.path, recipe).samples == 23
+
+
+def test_a_flipped_byte_is_named_and_not_counted(tmp_path: Path, tiny: Path) -> None:
+    recipe = recipe_of(tiny)
+    with open_run(tmp_path, recipe) as run:
+        teach(run)
+        shard = sorted((run.path / "pools" / "teacher").glob("*.parquet"))[1]
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 3] ^= 1
+        shard.write_bytes(content)
+        with pytest.raises(RunError, match=f"{shard.name} is damaged: its content is not what was written"):
+            spent(run.path, recipe)
 
 
 def test_what_was_brought_in_from_a_file_is_not_paid_here(tmp_path: Path, tiny: Path) -> None:

@@ -99,9 +99,10 @@ def test_topping_up_again_costs_nothing_and_an_interrupted_one_goes_on(tmp_path:
     assert ToyTeacher.calls == calls
     with open_run(tmp_path, tiny, name="other", top_up={"until": UNTIL}) as run:
         shards = sorted((tmp_path / "run" / "pools" / "teacher").glob("*.parquet"))
-        run.pool("teacher").folder.mkdir(parents=True)
+        folder = tmp_path / "other" / "pools" / "teacher"
+        folder.mkdir(parents=True)
         for shard in shards[: len(shards) - 2]:  # as a kill would leave it
-            (run.pool("teacher").folder / shard.name).write_bytes(shard.read_bytes())
+            (folder / shard.name).write_bytes(shard.read_bytes())
         assert teach(run) == first
     assert 0 < ToyTeacher.calls - calls < first.samples
 

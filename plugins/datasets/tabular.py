@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -98,6 +98,7 @@ class TabularDataset(Dataset):
     def __init__(self, options: Options | Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
         self._rows: dict[str, list[Row]] = {}
+        self._solutions: dict[str, str] = {}
         self._uncovered: dict[str, str] = {}
 
     @abstractmethod
@@ -142,8 +143,12 @@ class TabularDataset(Dataset):
         """Whether a problem without a gold answer is a problem all the same."""
         return False
 
+    def complete(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """The problems with their worked solutions: reading a human's takes a millisecond or two."""
+        return tuple(replace(problem, solution=self._solution(problem)) for problem in problems)
+
     def explain(self, problem_id: str) -> str:
-        """Why a problem that was loaded has no worked solution; empty where it has one."""
+        """Why a problem that was completed has no worked solution; empty where it has one."""
         return self._uncovered.get(problem_id, "")
 
     # -- where rows come from
@@ -255,15 +260,17 @@ class TabularDataset(Dataset):
                 )
         elif _PLAIN.fullmatch(gold):
             gold = re.sub(r"\.0+$", "", gold.replace(",", ""))
-        return Problem(name, record.question, gold, record.family, self._solution(name, record, gold))
+        self._solutions[name] = record.solution
+        return Problem(name, record.question, gold, record.family)
 
-    def _solution(self, name: str, record: Record, gold: str) -> WorkedSolution | None:
-        if not record.solution:
-            self._uncovered[name] = "the data has no human solution of it"
+    def _solution(self, problem: Problem) -> WorkedSolution | None:
+        written = self._solutions.get(problem.id, "")
+        if not written:
+            self._uncovered[problem.id] = "the data has no human solution of it"
             return None
-        worked = work_out(record.question, record.solution, gold)
+        worked = work_out(problem.question, written, problem.answer)
         if isinstance(worked, Uncovered):
-            self._uncovered[name] = worked.why
+            self._uncovered[problem.id] = worked.why
             return None
         return worked
 

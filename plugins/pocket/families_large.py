@@ -155,6 +155,7 @@ def time(draw: Draw) -> Sketch:
             ask = "How many minutes did the way back take?"
         work.step("minutes", f"{part} + {more}", ask)
     else:
+        more = min(more, hours * 60 + minutes - 1)  # something is left
         story = draw.pick(
             [
                 f"A film of {draw.say(hours)} hours and {minutes} minutes has run for {more} minutes.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from siked_core.contracts import Attempt, Selector
 from siked_core.errors import RunError
-from siked_core.pool import write_text
+from siked_core.files import write_text
 from siked_core.records import Problem, Sampling, Status, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import Score, Scorecard, StrategyScore

@@ -22,6 +22,7 @@ from siked_core.pool import read_parquet, write_parquet
 from siked_core.records import Completion, Problem, Prompt, Sampling, Source
 from siked_core.reporting import Progress
 from siked_core.run import Run
+from siked_core.stand_ins import OPENING
 
 if TYPE_CHECKING:
     import polars as pl
@@ -201,8 +202,17 @@ def samples_of(run: Run, name: str) -> pl.DataFrame:
     Raises:
         RunError: the pool has not been filled.
     """
-    import polars as pl
+    wanted = with_imported(run, name, wanted_of(run, name))
+    samples = wanted.join(run.pool(name).read(), on="key", how="inner", maintain_order="left")
+    return samples.with_columns(strategy=used_strategy(run.format)[1])
 
+
+def wanted_of(run: Run, name: str) -> pl.DataFrame:
+    """The keys of what the present recipe asks of a pool, in its order.
+
+    Raises:
+        RunError: the pool has not been filled.
+    """
     path = run.wanted(name)
     if not path.exists():
         known = sorted(
@@ -212,8 +222,18 @@ def samples_of(run: Run, name: str) -> pl.DataFrame:
             f"The run {run.path} has no pool '{name}' yet (it has {', '.join(known) or 'none'}). "
             "Run `siked teach` or `siked rollout` first."
         )
-    wanted = with_imported(run, name, read_parquet(path))
-    samples = wanted.join(run.pool(name).read(), on="key", how="inner", maintain_order="left")
-    texts = samples.select("requested", "text").iter_rows()
-    used = [requested or run.format.split(text)[0] for requested, text in texts]
-    return samples.with_columns(strategy=pl.Series(used, dtype=pl.String))
+    return read_parquet(path)
+
+
+def used_strategy(format: StudentFormat) -> tuple[str, pl.Expr]:
+    """The strategy that was asked for, or else the one that the text begins with; and the column that tells the latter:
+    the text's opening, where every tag fits into it."""
+    import polars as pl
+
+    tags = format.tags()
+    column = "opening" if all(len(tag) <= OPENING for tag in tags.values()) else "text"
+    start = pl.col(column).str.strip_chars_start()
+    chosen = pl.lit(None, dtype=pl.String)
+    for strategy, tag in reversed(tags.items()):
+        chosen = pl.when(start.str.starts_with(tag)).then(pl.lit(strategy)).otherwise(chosen)
+    return column, pl.coalesce("requested", chosen)

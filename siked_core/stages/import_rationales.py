@@ -16,9 +16,10 @@ from typing import Any
 
 from siked_core.decontamination import words
 from siked_core.errors import DataError, unknown
+from siked_core.files import write_text
 from siked_core.imported import COLUMNS, POOL, imported, imports_file
 from siked_core.keys import digest
-from siked_core.pool import write_parquet, write_text
+from siked_core.pool import write_parquet
 from siked_core.recorded import Column, Recorded, read_recorded
 from siked_core.records import Problem
 from siked_core.run import Run

@@ -10,9 +10,9 @@ from siked_core.ledger import candidates, ledger
 from siked_core.pool import write_parquet
 from siked_core.run import Run
 from siked_core.scorecard import MixtureSummary
+from siked_core.stages.attempts import attempts_of
 from siked_core.stages.prepare import dealt
 from siked_core.stages.teach import POOL
-from siked_core.stages.verify import verdicts_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,8 +37,7 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
 
     name = baseline or f"round-{round}"
     with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixture") as progress:
-        tables = judged(run, round)
-        attempts = ledger(tables)
+        attempts = ledger(judged(run, round))
         rows = candidates(attempts, round, run.recipe.mixing.keep)
         if baseline is None:
             rows = rows.filter(pl.col("problem_id").is_in([problem.id for problem in dealt(run, round)]))
@@ -49,6 +48,7 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
         else:
             choice = run.recipe.mixing.policy
             policy: MixingPolicy = run.registry.create("mixing_policy", choice.name, choice.options)
+            notes["policy"] = choice.model_dump(mode="json")  # also where it was another for one command
             chosen = policy.mix(rows, MixContext(round, run.recipe.strategy_names, attempts, run.recipe.seed))
             _check(chosen, rows, policy)
         if chosen.is_empty():
@@ -64,9 +64,8 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
             weighed = chosen.drop("copies", strict=False).join(copies, on="key", maintain_order="left")
             weight = pl.col("weight") * pl.col("copies")
             chosen = weighed.with_columns(weight=weight / weight.mean())  # the step size stays what it was
-        texts = tables.select("key", "rationale")
-        columns = ["key", "problem_id", "strategy", "source", "round", "weight"]
-        mixture = chosen.select(columns).join(texts, on="key", maintain_order="left")
+        del attempts, rows  # they may be large, and so may the texts
+        mixture = _with_rationales(run, round, chosen)
         write_parquet(mixture, run.mixture(name))
         summary = summarise(mixture)
         notes["worked"] = False  # it takes no time worth adding up
@@ -76,11 +75,38 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
 
 
 def judged(run: Run, round: int) -> pl.DataFrame:
-    """Every sample with its verdict that a round knows of: the teacher's, and the student's up to that round."""
+    """Every sample with its verdict, without texts, that a round knows of: the teacher's, and the student's up to that
+    round. Columns: those of the ledger, without the pass rate."""
     import polars as pl
 
-    pools = [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
-    return pl.concat([verdicts_of(run, pool) for pool in pools])
+    tables = []
+    for pool in _pools(round):
+        with run.verifiers() as verifiers:
+            tables.append(attempts_of(run, pool, verifiers).filter(pl.col("status").is_not_null()))
+    return pl.concat(tables)
+
+
+def _pools(round: int) -> list[str]:
+    return [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
+
+
+def _with_rationales(run: Run, round: int, chosen: pl.DataFrame) -> pl.DataFrame:
+    """The mixture as it is stored: the chosen rows with their texts, which are read now, and of no other rows."""
+    import polars as pl
+
+    names = pl.col("problem_id", "strategy", "source").cast(pl.String)
+    mixture = chosen.select("key", names, "round", "weight", "rationale_hash")
+    hashes = mixture.get_column("rationale_hash").unique().implode()
+    texts = [
+        run.verdicts(pool)
+        .scan(["key", "rationale_hash", "rationale"])
+        .filter(pl.col("rationale_hash").is_in(hashes))
+        .collect(engine="streaming")
+        for pool in _pools(round)
+    ]
+    found = pl.concat(texts).unique(["key", "rationale_hash"])
+    columns = ["key", "problem_id", "strategy", "source", "round", "weight", "rationale"]
+    return mixture.join(found, on=["key", "rationale_hash"], maintain_order="left").select(columns)
 
 
 def summarise(mixture: pl.DataFrame) -> MixtureSummary:

@@ -21,8 +21,9 @@ from typing import Any
 from siked_core.contracts import Dataset
 from siked_core.decontamination import Match, too_near
 from siked_core.errors import DataError, RecipeError, RunError, unknown
+from siked_core.files import write_text
 from siked_core.keys import digest
-from siked_core.pool import read_parquet, write_parquet, write_text
+from siked_core.pool import read_parquet, write_parquet
 from siked_core.recipe import PluginChoice, Recipe
 from siked_core.records import Excluded, Loaded, Problem
 from siked_core.registry import Registry
@@ -66,16 +67,26 @@ def problems(run: Run, split: str, dataset: str | None = None) -> tuple[Problem,
 def dealt(run: Run, round: int) -> tuple[Problem, ...]:
     """The training problems that a round samples and is trained on: all of them, or its part (`rollout.problems`).
 
-    The parts follow one another in the data set's order, and are as large as each other, to one problem.
+    The parts follow one another in the data set's order, and are as large as each other, to one problem. Parts of a
+    size that the recipe gives are cut in the order in which a higher `data.limit` adds problems, so that neither more
+    problems nor more rounds change one; where there are too few problems for them, all parts shrink alike.
 
     Raises:
-        RunError: a part would be empty.
+        RunError: there are too few problems.
     """
     every = problems(run, "train")
     parts = run.recipe.stopping.rounds + 1
     if run.recipe.rollout.problems == "all" or round >= parts:
         return every
-    if len(every) < parts:
+    size = run.recipe.rollout.problems_per_round
+    if size is not None:
+        first = run.recipe.rollout.warm_up_problems or size
+        ends = [0, *(first + number * size for number in range(parts))]
+        if len(every) < ends[-1]:
+            ends = [len(every) * end // ends[-1] for end in ends]
+        if ends[round + 1] > ends[round]:
+            return _subset(every, ends[round + 1], after=ends[round])
+    if size is not None or len(every) < parts:
         raise RunError(
             f"rollout.problems is fresh, and {len(every)} training problems cannot be dealt to round 0 and "
             f"{parts - 1} rounds. Use more problems or fewer rounds, or rollout.problems=all."
@@ -140,7 +151,8 @@ def _load(run: Run, choice: PluginChoice, split: str) -> dict[str, Loaded]:
         ids = {problem.id for problem in held_out}
         rest = tuple(problem for problem in whole.problems if problem.id not in ids)
         parts = {"train": Loaded(rest, whole.excluded), "validation": Loaded(held_out)}
-    return {name: _limited(part, limits[name], choice.name, name) for name, part in parts.items()}
+    used = {name: _limited(part, limits[name], choice.name, name) for name, part in parts.items()}
+    return {name: Loaded(dataset.complete(part.problems), part.excluded) for name, part in used.items()}
 
 
 def _decontaminated(run: Run, train: Loaded, dataset: str) -> Loaded:
@@ -193,12 +205,12 @@ def _limited(part: Loaded, limit: int | None, dataset: str, split: str) -> Loade
     return Loaded(_subset(part.problems, limit or len(part.problems)), part.excluded)
 
 
-def _subset(problems: tuple[Problem, ...], count: int) -> tuple[Problem, ...]:
-    """So many of the problems, chosen by the hash of their ids, in their own order.
+def _subset(problems: tuple[Problem, ...], count: int, after: int = 0) -> tuple[Problem, ...]:
+    """So many of the problems, chosen by the hash of their ids, in their own order; without the first `after` of them.
 
     A larger subset holds every smaller one, so raising a limit keeps all problems that were used before.
     """
-    chosen = {problem.id for problem in sorted(problems, key=lambda problem: _place(problem.id))[:count]}
+    chosen = {problem.id for problem in sorted(problems, key=lambda problem: _place(problem.id))[after:count]}
     return tuple(problem for problem in problems if problem.id in chosen)
 
 

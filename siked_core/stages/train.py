@@ -15,13 +15,18 @@ from typing import Any
 from siked_core.card import write_card
 from siked_core.contracts import Objective, ObjectiveContext, TrainingRow
 from siked_core.errors import RunError
+from siked_core.files import sync, unwritable, write_text
 from siked_core.keys import digest
 from siked_core.meter import Meter
 from siked_core.models import SIDE_FILE, fingerprint, hash_files, load_tokenizer, read_side_file
-from siked_core.pool import read_parquet, sync, unwritable, write_text
+from siked_core.pool import read_parquet
+from siked_core.recipe import TrainingRecipe
 from siked_core.run import Run
 from siked_core.stages.prepare import problems
 from siked_core.student import prepare_tokenizer, resolve_model
+
+_NO_PART = {"checkpoint_steps", "epochs", "warm_up_epochs", "warm_up_learning_rate"}
+"""Settings of training that have no part in a student's weights as they stand: see `TrainingRecipe.of_warm_up`."""
 
 
 def train(run: Run, round: int, baseline: str | None = None, tokens: int | None = None) -> Path:
@@ -38,7 +43,7 @@ def train(run: Run, round: int, baseline: str | None = None, tokens: int | None 
     """
     name = baseline or f"round-{round}"
     folder = run.student(name)
-    recipe = run.recipe.training
+    recipe = run.recipe.training.of_warm_up if round == 0 else run.recipe.training
     rows = _mixture(run, name)
     original = resolve_model(run.recipe.student.model, run.registry)
     base = original
@@ -46,15 +51,14 @@ def train(run: Run, round: int, baseline: str | None = None, tokens: int | None 
         base = str(run.student(f"round-{round - 1}"))
         if not (Path(base) / "config.json").exists():
             raise RunError(f"The run {run.path} has no student 'round-{round - 1}' yet. Train round {round - 1} first.")
-    epochs = recipe.warm_up_epochs if round == 0 and recipe.warm_up_epochs else recipe.epochs
     seed = run.recipe.seed * 1000 + round
     tokenizer = load_tokenizer(original)
     prepare_tokenizer(tokenizer, run.recipe.student, run.format)
     made_from = {
         "mixture": digest(rows),
         "base": fingerprint(base),
-        "training": recipe.model_dump(mode="json", exclude={"checkpoint_steps"}),
-        "epochs": epochs if tokens is None else None,
+        "training": recipe.model_dump(mode="json", exclude=_NO_PART),
+        "epochs": recipe.epochs if tokens is None else None,
         "tokens": tokens,
         "seed": seed,
         "lora": run.recipe.student.lora.model_dump(mode="json") if run.recipe.student.lora else None,
@@ -72,7 +76,7 @@ def train(run: Run, round: int, baseline: str | None = None, tokens: int | None 
             )  # what has no part in its weights may change
             notes["worked"] = False
             return folder
-        _train(run, name, rows, base=base, tokenizer=tokenizer, epochs=epochs, tokens=tokens, seed=seed, key=key)
+        _train(run, name, rows, base=base, tokenizer=tokenizer, recipe=recipe, tokens=tokens, seed=seed, key=key)
     return folder
 
 
@@ -93,14 +97,14 @@ def _train(
     *,
     base: str,
     tokenizer: Any,
-    epochs: float,
+    recipe: TrainingRecipe,
     tokens: int | None,
     seed: int,
     key: str,
 ) -> None:
     from siked_core.training import fit, row_encoder
 
-    recipe = run.recipe.training
+    epochs = recipe.epochs
     known = {problem.id: problem for problem in problems(run, "train")}
     training_rows = [
         TrainingRow(

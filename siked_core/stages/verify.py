@@ -7,26 +7,31 @@ or with another gold answer, without generating anything again.
 from __future__ import annotations
 
 import json
-from collections import Counter
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from siked_core.contracts import Verifier
 from siked_core.errors import DataError, VerifierFault
-from siked_core.keys import digest, reading
-from siked_core.pool import write_text
+from siked_core.files import write_text
+from siked_core.pool import Pool
 from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
+from siked_core.stages.attempts import attempts_of
+from siked_core.stages.evidence import NO_TAG, present_judges, whole, with_evidence
 from siked_core.stages.generate import EVALUATIONS, samples_of, split_of
 from siked_core.stages.prepare import dealt, problems
+from siked_core.stages.replies import Replies
 
 if TYPE_CHECKING:
     import polars as pl
 
 CHUNK = 512
-"""Samples judged at once: a verifier works best on batches, and a chunk is what a kill can lose."""
-NO_TAG = "(no tag)"
+"""Samples judged at once: a verifier works best on batches."""
+SHARD, HOLD_S = 4096, 2.0
+"""Verdicts are written when there are so many, or when so many seconds have passed: what a kill can lose. Smaller
+shards would make a large pool slow to read."""
 Row = dict[str, Any]
 
 
@@ -36,27 +41,33 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
     Raises:
         VerifierFault: a verifier failed at its own work, and the run does not keep going; names the sample.
         DataError: a problem has no gold answer, and a verifier needs one.
+        CapReached: a verifier asks a language model, and its next replies might take the run past one of its caps.
     """
-    samples = samples_of(run, pool)
+    import polars as pl
+
     known = {problem.id: problem for problem in problems(run, split, dataset)}
-    judged = run.verdicts(pool)
-    with run.timed(f"verify {pool}") as notes, run.verifiers(scoring=_scores(pool)) as verifiers:
+    create = Replies(run, pool).create
+    with run.timed(f"verify {pool}") as notes, run.verifiers(scoring=_scores(pool), create=create) as verifiers:
         _need_gold(verifiers, known)
-        judges = {name: judge_of(run, name, verifier) for name, verifier in verifiers.items()}
-        rows = _with_evidence(samples, known, verifiers).to_dicts()
-        todo = _todo(rows, judged.read(), judges, verifiers)
+        attempts = attempts_of(run, pool, verifiers)
+        todo = _todo(run, pool, attempts, known, verifiers)
         notes["worked"] = bool(todo)
+        judges = present_judges(run, verifiers)
+        names = {judges[name]: verifier.name for name, verifier in verifiers.items()}
+        notes["judges"] = judges_of(run, pool) | names  # `siked why` names them, whatever the recipe says then
         if todo and run.recipe.allow_unsafe_exec:
             notes["allow_unsafe_exec"] = True  # also where it was allowed for one command, not in the run's recipe
-        bench = _Bench(run, known, verifiers, judges)
-        with run.reporter.stage(f"verify {pool}", samples.height, "samples") as progress:
-            progress.advance(samples.height - len(todo))
-            for chunk in _chunks(todo, verifiers):
-                judged.append(bench.judge(chunk))
-                progress.advance(len(chunk))
-            table = verdicts_of(run, pool)
+        bench = _Bench(run, known, verifiers)
+        with run.reporter.stage(f"verify {pool}", attempts.height, "samples") as progress:
+            progress.advance(attempts.height - len(todo))
+            with _Held(run.verdicts(pool)) as held:
+                for chunk in _chunks(todo, verifiers):
+                    held.add(bench.judge(chunk))
+                    progress.advance(len(chunk))
+            table = attempts_of(run, pool, verifiers) if todo else attempts
+            table = table.filter(pl.col("status").is_not_null())
             asked = dealt(run, int(pool.removeprefix("round-"))) if pool.startswith("round-") else known
-            summary = summarise(table, len(asked), set_aside=samples.height - table.height)
+            summary = summarise(table, len(asked), set_aside=attempts.height - table.height)
             notes["set_aside"] = summary.set_aside
             progress.finish(
                 f"{summary.correct:,} of {summary.samples:,} correct, "
@@ -68,7 +79,7 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
             f"with: {bench.last_fault}"
         )
     if any(verifier.scope == "problem" for verifier in verifiers.values()):
-        _write_review(run, pool, table, known)
+        _write_review(run, pool, verdicts_of(run, pool), known)
     return summary
 
 
@@ -76,9 +87,10 @@ def verdicts_of(run: Run, pool: str) -> pl.DataFrame:
     """The samples of a pool with the present judges' verdicts: columns of both. Without one, a sample is left out."""
     import polars as pl
 
+    dataset, split = split_of(run, pool)
     with run.verifiers(scoring=_scores(pool)) as verifiers:
-        judges = {name: judge_of(run, name, verifier) for name, verifier in verifiers.items()}
-        samples = _with_evidence(samples_of(run, pool), _problems_of(run, pool), verifiers)
+        judges = present_judges(run, verifiers)
+        samples = with_evidence(samples_of(run, pool).lazy(), problems(run, split, dataset), whole(verifiers)).collect()
     return (
         samples.with_columns(judge=pl.col("strategy").replace_strict(judges, default=NO_TAG, return_dtype=pl.String))
         .join(run.verdicts(pool).read(), on=["key", "judge", "evidence"], how="inner", maintain_order="left")
@@ -101,7 +113,7 @@ def summarise(table: pl.DataFrame, problem_count: int, set_aside: int = 0) -> Po
     return PoolSummary(
         samples=table.height,
         correct=correct.height,
-        statuses=dict(Counter(table.get_column("status").to_list()).most_common()),
+        statuses=dict(table.get_column("status").value_counts(sort=True).iter_rows()),
         by_strategy=by_strategy,
         prompt_tokens=int(table.get_column("prompt_tokens").sum()),
         completion_tokens=int(table.get_column("completion_tokens").sum()),
@@ -115,40 +127,6 @@ def _scores(pool: str) -> bool:
     return pool.startswith(f"{EVALUATIONS}/")
 
 
-def _problems_of(run: Run, pool: str) -> dict[str, Problem]:
-    """The problems that a pool's samples answer."""
-    dataset, split = split_of(run, pool)
-    return {problem.id: problem for problem in problems(run, split, dataset)}
-
-
-def _with_evidence(
-    samples: pl.DataFrame, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier]
-) -> pl.DataFrame:
-    """The samples with a column `evidence`: a hash of all that a judge sees, so that a verdict on a text that has been
-    replaced, or against a gold answer that was another, is not taken for one on this."""
-    import polars as pl
-
-    whole = {name for name, verifier in verifiers.items() if verifier.scope == "problem"}
-    rows = list(samples.select("key", "problem_id", "strategy", "text").iter_rows())
-    together: dict[str, list[tuple[str, str]]] = {}
-    for key, problem_id, strategy, text in rows:
-        if strategy in whole:
-            together.setdefault(problem_id, []).append((key, text))
-    others = {problem_id: digest(sorted(texts)) for problem_id, texts in together.items()}
-    evidence = [
-        digest(
-            [
-                text,
-                known[problem_id].question,
-                known[problem_id].answer,
-                others[problem_id] if strategy in whole else None,
-            ]
-        )
-        for _, problem_id, strategy, text in rows
-    ]
-    return samples.with_columns(evidence=pl.Series(evidence, dtype=pl.String))
-
-
 def _need_gold(verifiers: Mapping[str, Verifier], known: Mapping[str, Problem]) -> None:
     unlabelled = next((problem for problem in known.values() if not problem.answer), None)
     needing = sorted({verifier.name for verifier in verifiers.values() if verifier.needs_gold})
@@ -159,21 +137,30 @@ def _need_gold(verifiers: Mapping[str, Verifier], known: Mapping[str, Problem]) 
         )
 
 
-def judge_of(run: Run, strategy: str, verifier: Verifier) -> str:
-    """What judges a strategy's rationales, as a short hash: it changes when a verdict could."""
-    return digest([reading(run.strategies[strategy]), verifier.fingerprint])
+def judges_of(run: Run, pool: str) -> dict[str, str]:
+    """Judge -> the name of the verifier that it is, of all that have judged a pool."""
+    found: dict[str, str] = run.manifest["stages"].get(f"verify {pool}", {}).get("judges", {})
+    return found
 
 
 def _todo(
-    rows: list[Row], judged: pl.DataFrame, judges: Mapping[str, str], verifiers: Mapping[str, Verifier]
+    run: Run, pool: str, attempts: pl.DataFrame, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier]
 ) -> list[Row]:
-    """The rows without a verdict, and the rows of a problem that is judged as a whole and has one without."""
-    present = set(judged.select("key", "judge", "evidence").iter_rows())
-    missing = [row for row in rows if (row["key"], judges.get(row["strategy"], NO_TAG), row["evidence"]) not in present]
-    whole = {name for name, verifier in verifiers.items() if verifier.scope == "problem"}
-    unfinished = {row["problem_id"] for row in missing if row["strategy"] in whole}
-    keys = {row["key"] for row in missing}
-    return [row for row in rows if row["key"] in keys or (row["strategy"] in whole and row["problem_id"] in unfinished)]
+    """The samples without a verdict, and those of a problem that is judged as a whole and has one without; with their
+    texts and their evidence."""
+    import polars as pl
+
+    together = pl.col("strategy").is_in(whole(verifiers))
+    missing = attempts.filter(pl.col("status").is_null())
+    if missing.is_empty():
+        return []
+    unfinished = missing.filter(together).get_column("problem_id").unique()
+    asked = pl.col("status").is_null() | (together & pl.col("problem_id").is_in(unfinished.implode()))
+    keys = attempts.filter(asked).select("key")
+    samples = samples_of(run, pool).lazy()
+    rows = with_evidence(samples, known.values(), whole(verifiers)).collect()
+    todo: list[Row] = rows.join(keys, on="key", how="semi", maintain_order="left").to_dicts()
+    return todo
 
 
 def _chunks(todo: list[Row], verifiers: Mapping[str, Verifier]) -> Iterator[list[Row]]:
@@ -196,16 +183,39 @@ def _chunks(todo: list[Row], verifiers: Mapping[str, Verifier]) -> Iterator[list
         yield together
 
 
+class _Held:
+    """Verdicts on their way to their pool. What is held is written at the end, also where an error ends it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._rows: list[dict[str, Any]] = []
+        self._written = time.monotonic()
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._rows += rows
+        if len(self._rows) >= SHARD or time.monotonic() - self._written > HOLD_S:
+            self._write()
+
+    def _write(self) -> None:
+        rows, self._rows = self._rows, []
+        self._pool.append(rows)
+        self._written = time.monotonic()
+
+    def __enter__(self) -> _Held:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._write()
+
+
 class _Bench:
     """Judges chunks of samples."""
 
-    def __init__(
-        self, run: Run, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier], judges: Mapping[str, str]
-    ) -> None:
+    def __init__(self, run: Run, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier]) -> None:
         self._run = run
         self._known = known
         self._verifiers = verifiers
-        self._judges = judges
+        self._judges = present_judges(run, verifiers)
         self.last_fault = ""
 
     def judge(self, chunk: Sequence[Row]) -> list[dict[str, Any]]:

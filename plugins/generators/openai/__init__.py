@@ -1,0 +1,93 @@
+"""Any server with an OpenAI-compatible API, through the official client: vLLM, TGI, llama.cpp, Ollama, hosted models.
+
+`docs/generators.md` says how to point it at each of them, and what becomes of refusals, busy servers and interruptions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from siked_core import Completion, Generator, Options, Request, Sampling, hookimpl
+from siked_plugins.generators.openai.asks import Writer
+from siked_plugins.generators.openai.batches import Batches
+from siked_plugins.generators.openai.clients import library
+from siked_plugins.generators.openai.live import Live
+from siked_plugins.generators.openai.options import OpenAIOptions
+
+CHUNK_PER_REQUEST = 8
+"""Chunks are so many times as large as requests at once: at the end of each, the server is idle for a moment."""
+
+
+class OpenAIGenerator(Generator):
+    """Any OpenAI-compatible server, local or hosted: vLLM, TGI, llama.cpp, Ollama, provider APIs and their batches."""
+
+    name = "openai"
+    options_type: ClassVar[type[Options]] = OpenAIOptions
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._writer = Writer(self.options)
+        self._server: Live | Batches | None = None
+        self._told: set[str] = set()
+
+    @property
+    def fingerprint(self) -> str:
+        return self._writer.fingerprint
+
+    @property
+    def chunk_size(self) -> int:
+        options: OpenAIOptions = self.options
+        return options.batch_size if options.batch else options.concurrency * options.n * CHUNK_PER_REQUEST
+
+    def open(self) -> None:
+        """Find the client and the key. Nothing is sent.
+
+        Raises:
+            PluginError: the client is not installed.
+            ModelError: there is no key.
+        """
+        if self._server is None:
+            library()
+            make = Batches if self.options.batch else Live
+            self._server = make(self.options, self.options.key(), self._writer)
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+        """Ask for all of them, and yield the answers as they come.
+
+        Raises:
+            ModelError: the server cannot be asked, or does not answer. What it has answered is yielded before.
+        """
+        asks = self._writer.asks(requests, sampling)
+        self.open()
+        assert self._server is not None
+        try:
+            for ask, completions in self._server.answers(asks, sampling):
+                yield from zip(ask.places, completions, strict=False)
+        finally:
+            self._tell(self._server)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _tell(self, server: Live | Batches) -> None:
+        """What whoever pays should know, once."""
+        if server.refused:
+            self._warn("refused", f"would not answer a request, which is recorded as refused: {server.refused[0]}")
+        if server.reader.estimated:
+            self._warn("counts", "sends no counts of tokens, or impossible ones; they are estimated on the high side")
+        if self._writer.at_once < self.options.n:
+            self._warn("n", f"gives fewer samples than the {self.options.n} of the option n; they are asked for singly")
+
+    def _warn(self, what: str, said: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            warnings.warn(f"The server of '{self.options.model}' {said}.", stacklevel=4)
+
+
+@hookimpl
+def siked_generators() -> list[type[Generator]]:
+    return [OpenAIGenerator]
