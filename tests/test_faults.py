@@ -194,7 +194,7 @@ def writes(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch, fail_at: 
         replace(source, destination)
 
     with monkeypatch.context() as patch:
-        patch.setattr("siked_core.pool.os.replace", counted)
+        patch.setattr("siked_core.files.os.replace", counted)
         act()
     return count
 
@@ -303,7 +303,7 @@ def test_a_kill_between_a_file_and_its_digest_is_no_damage(tmp_path: Path, monke
 
     for number in (2, 3):  # the digest is there, the file is not; and the same once more
         with monkeypatch.context() as patch:
-            patch.setattr("siked_core.pool.os.replace", killed)
+            patch.setattr("siked_core.files.os.replace", killed)
             with pytest.raises(Killed):
                 write_parquet(pl.DataFrame({"a": [number]}), path)
         assert read_parquet(path).rows() == [(1,)]
@@ -516,7 +516,7 @@ def test_a_shard_of_an_older_version_is_read(tmp_path: Path) -> None:
     old.write_parquet(tmp_path / "00000001.parquet")
     assert pool.read().select("key", "evidence").rows() == [("b", "e"), ("a", None)]
     pool.append([{"key": "c", "judge": "j", "status": "wrong", "answer": "", "why": "", "evidence": "e"}])
-    assert [path.name[:8] for path in pool.shards()] == ["00000000", "00000001", "00000002"]
+    assert [name[:8] for name in pool.shards()] == ["00000000", "00000001", "00000002"]
 
 
 def test_a_damaged_run_hides_no_other(tmp_path: Path, tiny: Path) -> None:

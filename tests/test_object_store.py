@@ -365,11 +365,11 @@ def test_every_command_that_takes_a_run_finds_its_samples(
     assert listed["pools_at"] == "s3://samples/commanded/pocket-001"
     summaries = json.loads(siked_says("verify", "pocket-001", "--json"))["pools"]
     assert summaries["teacher"]["samples"] == len(before["pools/teacher"])
-    siked_says("mix", "pocket-001")
+    siked_says("mix", "pocket-001", "--round", "0")
     siked_says("evaluate", "pocket-001", "--json")
     key = rows_of(run, "teacher")["key"][0]
     assert key in siked_says("why", "pocket-001", key, "--json")
-    siked_says("export", "pocket-001", str(tmp_path / "export"))
+    siked_says("export", "pocket-001", "--to", str(tmp_path / "export"))
     assert list((tmp_path / "export" / "data").glob("*.parquet"))
     siked_says("compare", "pocket-001", "pocket-001", "--json")
     siked_says("run", "repair", "pocket-001")
