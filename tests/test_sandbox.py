@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from siked_core.errors import SandboxError
 from siked_core.sandbox import Limits, Outcome, ProgramPool, seccomp
+from siked_core.sandbox.client import Helper
 from siked_core.sandbox.report import read_report
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
@@ -475,3 +476,21 @@ def _run_filter(program: bytes, number: int, architecture: int) -> int:
             at += if_true if accumulator >= value else if_false
         else:
             return value
+
+
+def test_an_interruption_while_it_starts_is_no_fault_of_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: object, **named: object) -> None:
+            super().__init__(*arguments, **named)  # type: ignore[call-overload]
+            started.append(self)
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("siked_core.sandbox.client.subprocess.Popen", Noted)
+    monkeypatch.setattr("siked_core.sandbox.client.receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Helper("siked_core.sandbox.zygote", {"paths": []})
+    assert [process.poll() for process in started] == [-signal.SIGKILL]

@@ -76,14 +76,17 @@ class Helper:
             )
         self.connection = ours
         ours.settimeout(_START_S)
-        hello = None
         try:
             hello = receive(ours)
-        finally:
-            if hello is None:
-                ours.close()
-                said = self._last_words()
-                raise SandboxError(f"The sandbox could not be started: {said or 'its process ended at once'}.")
+        except Exception:
+            hello = None  # why, it says itself
+        except BaseException:  # an interruption is no fault of the sandbox
+            self.kill()
+            raise
+        if hello is None:
+            ours.close()
+            said = self._last_words()
+            raise SandboxError(f"The sandbox could not be started: {said or 'its process ended at once'}.")
         assert self._process.stderr is not None
         self._process.stderr.close()
         self.hello = hello
