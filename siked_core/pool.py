@@ -129,11 +129,8 @@ class Pool:
     def settled(self, max_tokens: int) -> set[str]:
         """The keys of the samples that a higher limit of tokens would not change: those that ended by themselves, and
         those that were cut off at this limit or a higher one."""
-        import polars as pl
-
-        ended = (pl.col("finish_reason") != "length") | (pl.col("max_tokens") >= max_tokens)
         rows = self.scan(["key", "finish_reason", "max_tokens"]).collect().unique("key", keep="last")
-        return set(rows.filter(ended).get_column("key"))
+        return set(rows.filter(uncut_by(max_tokens)).get_column("key"))
 
     def shards(self) -> list[str]:
         """The names of its files, in the order in which they were written."""
@@ -179,6 +176,13 @@ class Pool:
             for name, kind in self.schema.items()
         )
         return with_stand_ins(fitted)
+
+
+def uncut_by(max_tokens: int) -> pl.Expr:
+    """Whether this limit of tokens would leave a sample as it is."""
+    import polars as pl
+
+    return (pl.col("finish_reason") != "length") | (pl.col("max_tokens") >= max_tokens)
 
 
 def digest_of(content: bytes) -> str:

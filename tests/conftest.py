@@ -18,6 +18,7 @@ os.environ.pop("SIKED_DISABLE_PLUGINS", None)
 
 import importlib.util
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -72,15 +73,53 @@ def siked_says(siked: Callable[..., Said]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def fake_api() -> ModuleType:
+def load() -> Callable[[Path], ModuleType]:
+    """Make a module of a file that no package holds, such as a benchmark."""
+
+    def module_of(path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
+
+    return module_of
+
+
+class Begun(subprocess.Popen[str]):
+    """A siked command in a process of its own, whose words can be followed."""
+
+    def until(self, beginning: str) -> None:
+        """Read what it says up to the first line that begins so."""
+        assert self.stderr is not None
+        for line in self.stderr:
+            if line.startswith(beginning):
+                return
+        raise AssertionError(f"it never said '{beginning}'")
+
+
+@pytest.fixture(scope="session")
+def begun() -> Callable[..., Begun]:
+    """Begin a siked command in a folder."""
+
+    def command(folder: Path, *arguments: str) -> Begun:
+        return Begun(
+            [sys.executable, "-m", "siked_cli", *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def fake_api(load: Callable[[Path], ModuleType]) -> ModuleType:
     """The module `fake_api` beside this file: a server that speaks the OpenAI API, well or badly."""
-    spec = importlib.util.spec_from_file_location("fake_api", Path(__file__).with_name("fake_api.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(Path(__file__).with_name("fake_api.py"))
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -145,12 +146,8 @@ def test_the_documented_test_passes(tmp_path: Path) -> None:
 RECIPES = (DOCS / "recipes.md").read_text(encoding="utf-8")
 
 
-def test_the_tables_of_presets_and_keys_are_current() -> None:
-    spec = importlib.util.spec_from_file_location("make_recipe_table", DOCS / "make_recipe_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_the_tables_of_presets_and_keys_are_current(load: Callable[[Path], ModuleType]) -> None:
+    module = load(DOCS / "make_recipe_table.py")
     assert module.written(RECIPES) == RECIPES, "run python docs/make_recipe_table.py"
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,13 +19,8 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "program_verification.py"
 
 
 @pytest.fixture
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("program_verification", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(load: Callable[[Path], ModuleType]) -> ModuleType:
+    return load(SCRIPT)
 
 
 @pytest.mark.slow

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -19,39 +20,13 @@ ROOT = Path(__file__).parents[1]
 DISTILL = ["distill", "--preset", "pocket-smoke", "--strategies", "cot,pot"]
 
 
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_kill", ROOT / "benchmarks" / "kill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_run_that_is_killed_five_times_equals_an_unbroken_one(tmp_path: Path) -> None:
-    outcome = benchmark().measure(5, 1, tmp_path)
+def test_a_run_that_is_killed_five_times_equals_an_unbroken_one(
+    tmp_path: Path, load: Callable[[Path], ModuleType]
+) -> None:
+    outcome = load(ROOT / "benchmarks" / "kill.py").measure(5, 1, tmp_path)
     assert outcome.differences == ()
     assert outcome.kills >= 3
     assert outcome.within_bounds, outcome
-
-
-def until(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(beginning):
-            return
-    raise AssertionError(f"it never said '{beginning}'")
-
-
-def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "siked_cli", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def children(pid: int) -> set[int]:
@@ -60,9 +35,9 @@ def children(pid: int) -> set[int]:
 
 
 @pytest.mark.parametrize("stage", ["train round-0: ", "verify teacher: ", "rollout round-1: "])
-def test_sigterm_ends_in_good_order_and_soon(tmp_path: Path, stage: str) -> None:
+def test_sigterm_ends_in_good_order_and_soon(tmp_path: Path, begun: Callable[..., Any], stage: str) -> None:
     with begun(tmp_path, *DISTILL) as process:
-        until(process, stage)
+        process.until(stage)
         sandboxes = children(process.pid)
         process.send_signal(signal.SIGTERM)
         sent = time.monotonic()

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -293,50 +292,32 @@ def test_a_lost_manifest_is_made_anew_with_the_place_in_it(tmp_path: Path, tiny:
 # Through the command line
 
 
-def command(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "siked_cli", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def until(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(beginning):
-            return
-    raise AssertionError(f"it never said '{beginning}'")
-
-
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     _, said = process.communicate(timeout=1200)
     return process.returncode, said
 
 
 @pytest.fixture(scope="module")
-def commanded(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Path:
+def commanded(tmp_path_factory: pytest.TempPathFactory, begun: Callable[..., Any], store: Store) -> Path:
     """Where a run was killed, then lost its store, and was finished; what it said is in `said.json`."""
     folder = tmp_path_factory.mktemp("commanded")
     arguments = ["distill", *SMOKE, "--pools", "s3://samples/commanded"]
-    with command(folder, *arguments) as process:
-        until(process, "verify teacher: ")
+    with begun(folder, *arguments) as process:
+        process.until("verify teacher: ")
         process.send_signal(signal.SIGKILL)
-    with command(folder, *arguments) as process:
-        until(process, "train round-0: ")
+    with begun(folder, *arguments) as process:
+        process.until("train round-0: ")
         store.drop()
         dropped = ended(process)
-    silent = ended(command(folder, *arguments))
+    silent = ended(begun(folder, *arguments))
     store.restart()
-    finished = ended(command(folder, *arguments))
+    finished = ended(begun(folder, *arguments))
     (folder / "said.json").write_text(json.dumps([dropped, silent, finished]))
     return folder
 
 
 def test_a_command_that_is_killed_and_loses_its_store_comes_to_the_same_end(
-    commanded: Path, tmp_path: Path, store: Store
+    commanded: Path, tmp_path: Path, begun: Callable[..., Any], store: Store
 ) -> None:
     dropped, silent, finished = json.loads((commanded / "said.json").read_text())
     for code, said in (dropped, silent):
@@ -348,7 +329,7 @@ def test_a_command_that_is_killed_and_loses_its_store_comes_to_the_same_end(
         assert KEY not in said
     assert finished[0] == 0, finished[1]
     assert not [path for path in (commanded / "runs").iterdir() if path.name != "pocket-001"]
-    code, said = ended(command(tmp_path, "distill", *SMOKE))
+    code, said = ended(begun(tmp_path, "distill", *SMOKE))
     assert code == 0, said
     assert pools(commanded / "runs" / "pocket-001") == pools(tmp_path / "runs" / "pocket-001"), "and each row once"
 
@@ -397,13 +378,14 @@ def test_a_store_that_cannot_be_used_is_one_line_before_anything_is_made(
     environment: dict[str, str | None],
     line: str,
     tmp_path: Path,
+    begun: Callable[..., Any],
     store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    code, said = ended(command(tmp_path, "distill", *SMOKE, "--pools", url))
+    code, said = ended(begun(tmp_path, "distill", *SMOKE, "--pools", url))
     assert code == 2
     assert said.startswith("Error: ")
     assert line in said

@@ -24,6 +24,7 @@ from siked_core.recipe import Recipe, resolve, validate
 from siked_core.remote import RemotePlace, open_place, probe
 from siked_core.reporting import SilentReporter
 from siked_core.store import Claim, claimed, take_over
+from siked_core.testing import toy_sample as row
 
 MEMORY = fsspec.filesystem("memory")
 
@@ -48,25 +49,6 @@ def remote(url: str, tmp_path: Path) -> RemotePlace:
     place = open_place(url, {}, tmp_path / "unsent")
     assert isinstance(place, RemotePlace)
     return place
-
-
-def row(key: str, **changes: object) -> dict[str, object]:
-    plain = {
-        "key": key,
-        "problem_id": "p",
-        "requested": None,
-        "strategy": "cot",
-        "source": "student",
-        "round": 1,
-        "draw": 0,
-        "text": "t",
-        "finish_reason": "stop",
-        "max_tokens": 8,
-        "prompt_tokens": 1,
-        "completion_tokens": 2,
-        "logprob": None,
-    }
-    return {**plain, **changes}
 
 
 def test_every_place_keeps_files_by_their_names(place: Place) -> None:

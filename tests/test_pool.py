@@ -12,25 +12,7 @@ from siked_core.errors import RunError
 from siked_core.files import write_text
 from siked_core.ledger import COLUMNS, candidates, ledger
 from siked_core.pool import SAMPLES, VERDICTS, Pool
-
-
-def row(key: str, **changes: object) -> dict[str, object]:
-    plain = {
-        "key": key,
-        "problem_id": "p",
-        "requested": None,
-        "strategy": "cot",
-        "source": "student",
-        "round": 1,
-        "draw": 0,
-        "text": "t",
-        "finish_reason": "stop",
-        "max_tokens": 8,
-        "prompt_tokens": 1,
-        "completion_tokens": 2,
-        "logprob": None,
-    }
-    return {**plain, **changes}
+from siked_core.testing import toy_sample as row
 
 
 def test_rows_come_back_in_order(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -49,16 +50,12 @@ def test_the_recipe_names_options_that_exist(tmp_path: Path) -> None:
     assert (read.text, read.answer_source) == (shot.completion, shot.answer)
 
 
-def test_the_example_strategy_keeps_the_contract(tmp_path: Path) -> None:
+def test_the_example_strategy_keeps_the_contract(tmp_path: Path, load: Callable[[Path], ModuleType]) -> None:
     (source,) = blocks("python")
     assert len(source.splitlines()) < 60
     path = tmp_path / "siked_expression.py"
     path.write_text(source, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("siked_expression", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(path)
     (strategy_type,) = module.siked_strategies()
     strategy = strategy_type()
     steps = (Step("", "", "may", "48 / 2", "24"), Step("", "", "total", "48 + may", "72"))

@@ -9,7 +9,7 @@ begun where it could take the run past one of its caps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from siked_core.contracts import Generator, Request, Strategy
@@ -185,12 +185,8 @@ def _row(
         "source": source,
         "round": round,
         "draw": item.draw,
-        "text": completion.text,
-        "finish_reason": completion.finish_reason,
         "max_tokens": sampling.max_tokens,
-        "prompt_tokens": completion.prompt_tokens,
-        "completion_tokens": completion.completion_tokens,
-        "logprob": completion.logprob,
+        **asdict(completion),
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +167,8 @@ def _write(run: Run, fresh: list[dict[str, Any]], file: Path) -> None:
                 "source": "teacher",
                 "round": 0,
                 "draw": drawn[place],
-                "text": row.completion.text,
-                "finish_reason": row.completion.finish_reason,
                 "max_tokens": row.completion.completion_tokens,
-                "prompt_tokens": row.completion.prompt_tokens,
-                "completion_tokens": row.completion.completion_tokens,
-                "logprob": row.completion.logprob,
+                **asdict(row.completion),
             }
         )
         drawn[place] += 1

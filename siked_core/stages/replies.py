@@ -8,12 +8,14 @@ written. A row's `source` is the name under which `prices.models` knows the mode
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 from siked_core.contracts import Generator, Kind, Request
 from siked_core.keys import sample_key
 from siked_core.meter import Meter, prompt_limit
+from siked_core.pool import uncut_by
 from siked_core.records import Completion, Sampling
 from siked_core.run import Run
 from siked_core.spending import JUDGES
@@ -47,9 +49,9 @@ class Replies:
         """The replies that are there, by key, but for those that a lower limit cut off."""
         import polars as pl
 
-        ended = (pl.col("finish_reason") != "length") | (pl.col("max_tokens") >= max_tokens)
         columns = ("key", "text", "finish_reason", "prompt_tokens", "completion_tokens", "logprob")
-        rows = self.run.pool(self.pool).scan([*columns, "max_tokens"]).filter(ended & pl.col("key").is_in(list(keys)))
+        uncut = uncut_by(max_tokens) & pl.col("key").is_in(list(keys))
+        rows = self.run.pool(self.pool).scan([*columns, "max_tokens"]).filter(uncut)
         return {key: Completion(*rest) for key, *rest in rows.select(columns).collect().iter_rows()}
 
     def check(self, requests: Sequence[Request], sampling: Sampling, model: str) -> None:
@@ -115,10 +117,6 @@ class _Kept:
             "source": self._model,
             "round": 0,
             "draw": request.draw,
-            "text": reply.text,
-            "finish_reason": reply.finish_reason,
             "max_tokens": sampling.max_tokens,
-            "prompt_tokens": reply.prompt_tokens,
-            "completion_tokens": reply.completion_tokens,
-            "logprob": reply.logprob,
+            **asdict(reply),
         }

@@ -215,3 +215,23 @@ def toy_recipe(student: Path, /, **changes: Any) -> dict[str, Any]:
         "evaluation": {"max_tokens": 8, "selector": "own-choice"},
     }
     return {**content, **changes}
+
+
+def toy_sample(key: str, **changes: Any) -> dict[str, Any]:
+    """A row of a pool of samples; `changes` replace columns."""
+    plain = {
+        "key": key,
+        "problem_id": "p",
+        "requested": None,
+        "strategy": "cot",
+        "source": "student",
+        "round": 1,
+        "draw": 0,
+        "text": "t",
+        "finish_reason": "stop",
+        "max_tokens": 8,
+        "prompt_tokens": 1,
+        "completion_tokens": 2,
+        "logprob": None,
+    }
+    return {**plain, **changes}
