@@ -6,6 +6,7 @@ For every set of strategies and every seed, which seeds the problems, the teache
 `baselines: equal_budget`: its chosen round against "combined" (all strategies of the teacher's pool) and against each
 single strategy, all trained on as many tokens as the whole run. All students answer the same test problems by their
 own choice, greedily. Differences are paired by problem, and their 95 % interval is Student's t over the seeds.
+Single strategies vary little from seed to seed, and cost most: `--only-combined 11 12` leaves them out for these seeds.
 
 Runs are `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on.
 `--split validation` compares on the validation split instead, and leaves the test split alone but for a few problems:
@@ -57,7 +58,8 @@ class Outcome:
 def run_of(options: argparse.Namespace, strategies: str, seed: int) -> Path:
     """Make or finish the run of a set of strategies and a seed."""
     path: Path = options.runs / f"{strategies.replace(',', '-')}-{seed}"
-    settings = [f"seed={seed}", f"dataset.options.seed={seed}", "baselines=equal_budget", *options.set]
+    baselines = "combined" if seed in options.only_combined else "equal_budget"
+    settings = [f"seed={seed}", f"dataset.options.seed={seed}", f"baselines={baselines}", *options.set]
     if options.split == "validation":
         settings += ["data.test_limit=10"]
     command = [sys.executable, "-m", "siked_cli", "distill", "--preset", options.preset, "--strategies", strategies]
@@ -74,7 +76,8 @@ def outcomes(run: Run, split: str) -> dict[str, Outcome]:
     report = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
     chosen = f"round-{report['chosen_round']}"
     students = {SIKED: chosen, ROUND_0: "round-0", "combined": "combined"}
-    students |= {f"only {name}": f"only-{name}" for name in run.recipe.strategy_names}
+    if run.recipe.baselines == "equal_budget":
+        students |= {f"only {name}": f"only-{name}" for name in run.recipe.strategy_names}
     pools = [one["pool"] for one in report["rounds"][1:]]
     sampled = sum(pool["prompt_tokens"] + pool["completion_tokens"] for pool in pools)
     budget = sum(one["training_tokens"] for one in report["rounds"])
@@ -102,19 +105,20 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def compare(found: Mapping[int, Mapping[str, Outcome]]) -> dict[str, Any]:
-    """Accuracies and paired differences in points, over the seeds."""
+    """Accuracies and paired differences in points, each arm over the seeds that have it."""
     arms: dict[str, Any] = {}
-    for name in next(iter(found.values())):
-        mine = [of_seed[name] for of_seed in found.values()]
+    for name in dict.fromkeys(name for of_seed in found.values() for name in of_seed):
+        having = {seed: of_seed for seed, of_seed in found.items() if name in of_seed}
+        mine = [of_seed[name] for of_seed in having.values()]
         gaps = []
-        for of_seed in found.values():
+        for of_seed in having.values():
             rivals, ours = of_seed[name].right, of_seed[SIKED].right
             gaps.append(100 * float(np.mean([ours[problem] - rivals[problem] for problem in ours])))
         arms[name] = {
             "accuracy": interval([100 * one.card.score.accuracy for one in mine]),
-            "by_seed": {seed: 100 * of_seed[name].card.score.accuracy for seed, of_seed in found.items()},
+            "by_seed": {seed: 100 * of_seed[name].card.score.accuracy for seed, of_seed in having.items()},
             "difference": interval(gaps),
-            "difference_by_seed": dict(zip(found, gaps, strict=True)),
+            "difference_by_seed": dict(zip(having, gaps, strict=True)),
             "training_tokens": float(np.mean([one.tokens for one in mine])),
             "sampled_tokens": float(np.mean([one.sampled for one in mine])),
             "shares": {
@@ -148,18 +152,20 @@ def markdown(results: Mapping[str, Any]) -> str:
     for strategies, result in results.items():
         lines += [f"### {strategies}", ""]
         lines += [
-            "| student | right, in % | SIKeD ahead by, in points | training tokens | sampled tokens | chooses, in % |"
+            "| student | seeds | right, in % | SIKeD ahead by, in points | training tokens | sampled tokens | "
+            "chooses, in % |"
         ]
-        lines += ["|---|---|---|---|---|---|"]
+        lines += ["|---|---|---|---|---|---|---|"]
         for name, arm in result["arms"].items():
             shares = ", ".join(f"{strategy} {share:.0f}" for strategy, share in arm["shares"].items())
             ahead = "" if name == SIKED else _with_interval(arm["difference"], "+")
             tokens, sampled = (f"{arm[kind] / 1e6:.2f} M" for kind in ("training_tokens", "sampled_tokens"))
-            lines.append(f"| {name} | {_with_interval(arm['accuracy'])} | {ahead} | {tokens} | {sampled} | {shares} |")
+            seeds, right = len(arm["by_seed"]), _with_interval(arm["accuracy"])
+            lines.append(f"| {name} | {seeds} | {right} | {ahead} | {tokens} | {sampled} | {shares} |")
         by_seed = result["arms"]["combined"]["difference_by_seed"]
-        seeds = ", ".join(f"{difference:+.1f} (seed {seed})" for seed, difference in by_seed.items())
+        gaps = ", ".join(f"{difference:+.1f} (seed {seed})" for seed, difference in by_seed.items())
         columns = list(next(iter(result["families"].values())))
-        lines += ["", f"Ahead of combined, in points: {seeds}."]
+        lines += ["", f"Ahead of combined, in points: {gaps}."]
         lines += ["", f"| family | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         for family, row in result["families"].items():
             lines.append(f"| {family} | {' | '.join(f'{row[column]:.0f}' for column in columns)} |")
@@ -176,6 +182,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--preset", default="pocket")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument(
+        "--only-combined", type=int, nargs="+", default=[], metavar="SEED", help="leave single strategies out for these"
+    )
     parser.add_argument("--strategies", nargs="+", default=["cot,pot,l2m", "cot,pot,l2m,eot"], help="sets to compare")
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     parser.add_argument("--runs", type=Path, default=Path("runs/effect"), help="folder of the runs")

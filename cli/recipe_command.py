@@ -91,8 +91,8 @@ Baselines = Annotated[
     str | None,
     _field(
         "baselines",
-        "Students of the teacher's pool alone, to compare with: none, single (one per strategy) or equal_budget "
-        "(those and one on all strategies, each trained on as many tokens as all rounds together).",
+        "Students of the teacher's pool alone, to compare with: none, single (one per strategy), combined (one on all "
+        "strategies, trained on as many tokens as all rounds together) or equal_budget (that and one per strategy).",
         "--baselines",
         METHOD,
         "WHICH",

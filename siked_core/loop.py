@@ -117,15 +117,16 @@ def _test(run: Run, best: int, tokens: int) -> list[Scorecard]:
 
 def _baselines(run: Run, tokens: int) -> list[str]:
     """Train the students that the recipe asks for besides the rounds'; `tokens` is what all rounds took."""
-    if run.recipe.baselines == "none":
+    which = run.recipe.baselines
+    if which == "none":
         return []
-    budget = tokens if run.recipe.baselines == "equal_budget" else None
+    budget = None if which == "single" else tokens
     students = []
     if budget is not None:
         mix(run, 0, COMBINED)
         train(run, 0, COMBINED, tokens=budget)
         students.append(COMBINED)
-    if len(run.recipe.strategies) > 1:
+    if which != "combined" and len(run.recipe.strategies) > 1:
         for strategy in run.recipe.strategy_names:
             student = f"only-{strategy}"
             mix(run, 0, student)

@@ -162,7 +162,7 @@ class _Estimate:
                 self._evaluated(number, ROUND),
             ]
         singles = len(recipe.strategies) if len(recipe.strategies) > 1 else 0
-        students = {"none": 0, "single": singles, "equal_budget": singles + 1}[recipe.baselines]
+        students = {"none": 0, "single": singles, "combined": 1, "equal_budget": singles + 1}[recipe.baselines]
         if students:
             # Single strategies share all of the teacher's rows; with an equal budget each takes what all rounds do.
             shared = self._optimiser_steps(STUDENT, recipe.training.of_warm_up.epochs, self._all)

@@ -259,9 +259,9 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     """When the rounds end. Decided on the validation split."""
     evaluation: EvaluationRecipe = EvaluationRecipe()
     """How the student is measured."""
-    baselines: Literal["none", "single", "equal_budget"] = "none"
+    baselines: Literal["none", "single", "combined", "equal_budget"] = "none"
     """Students of the teacher's pool alone, to compare with. "single": one per strategy, trained as long as round 0.
-    "equal_budget": one per strategy and one on all of them, each trained on as many tokens as all rounds together."""
+    "combined": one on all, trained on all rounds' tokens; "equal_budget": that and one per strategy."""
     storage: StorageRecipe = StorageRecipe()
     """Where samples and verdicts are kept. It changes none of them."""
     prices: PricesRecipe = PricesRecipe()

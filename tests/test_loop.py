@@ -77,6 +77,14 @@ def test_baselines_of_equal_budget_are_trained_on_as_many_tokens_as_all_rounds(t
         assert budget - 2 * longest <= found.training_tokens[student] <= budget + 4 * longest, student
 
 
+def test_combined_alone_may_be_the_baseline(tmp_path: Path, tiny: Path) -> None:
+    with open_run(tmp_path, tiny, baselines="combined") as run:
+        found = distill(run)
+    assert not any(name.startswith("only-") for name in found.training_tokens)
+    assert found.training_tokens["combined"] > found.training_tokens["round-0"]
+    assert "combined" in {card.student for card in found.test}
+
+
 def test_fresh_rounds_sample_and_train_on_problems_that_no_student_has_seen(tmp_path: Path, tiny: Path) -> None:
     with open_run(tmp_path, tiny, rollout={"problems": "fresh", "samples": 2}, baselines="equal_budget") as run:
         found = distill(run)
