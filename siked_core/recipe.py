@@ -261,7 +261,7 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     """How the student is measured."""
     baselines: Literal["none", "single", "combined", "equal_budget"] = "none"
     """Students of the teacher's pool alone, to compare with. "single": one per strategy, trained as long as round 0.
-    "combined": one on all, trained on all rounds' tokens; "equal_budget": that and one per strategy."""
+    "combined": one of all strategies, of as many tokens as all rounds; "equal_budget": that and one per strategy."""
     storage: StorageRecipe = StorageRecipe()
     """Where samples and verdicts are kept. It changes none of them."""
     prices: PricesRecipe = PricesRecipe()
