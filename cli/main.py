@@ -25,6 +25,7 @@ from siked_cli import (
     import_rationales,
     mix,
     plugins,
+    prompts,
     quote,
     recipe,
     rollout,
@@ -94,6 +95,7 @@ app.command("train", rich_help_panel="One stage of a run")(train.command)
 app.command("rollout", rich_help_panel="One stage of a run")(rollout.command)
 app.command("evaluate", rich_help_panel="One stage of a run")(evaluate.command)
 app.command("import", rich_help_panel="Data and lineage")(import_rationales.command)
+app.command("prompts", rich_help_panel="Data and lineage")(prompts.command)
 app.command("why", rich_help_panel="Data and lineage")(why.command)
 app.command("export", rich_help_panel="Data and lineage")(export.command)
 app.command("doctor", rich_help_panel="What there is")(doctor.command)

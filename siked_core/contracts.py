@@ -235,6 +235,10 @@ class Generator(Plugin):
         """Load what is slow to load. Called before the first request of a stage, so that loading can be told from
         writing; a generator that was not opened loads on first use."""
 
+    def rendered(self, prompt: Prompt) -> str | None:
+        """The very text that the model reads for a prompt, or None where only a server knows it. Draws nothing."""
+        return None
+
     @abstractmethod
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
         """Yield (index of the request, completion) for every request, in any order, as they get ready."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from siked_core.records import Prompt
 
 SIDE_FILE = "siked.json"
 """Beside a trained student's own files: its strategies, its tags, and what its weights came from."""
+_SENTINEL = "siked-system"
 
 
 def load_config(model: str) -> Any:
@@ -136,12 +138,33 @@ def choose_device(name: str = "auto") -> str:
 
 
 def render(tokenizer: Any, prompt: Prompt) -> str:
-    """The prompt as the model reads it, up to where its answer begins; without the start that is forced on it."""
+    """The prompt as the model reads it, up to where its answer begins; without the start that is forced on it.
+
+    Where the chat template has no place for a system message, that message opens the first turn.
+    """
     messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
     if tokenizer.chat_template:
+        template = (
+            tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else None
+        )  # None: its default one
+        if len(messages) > 1 and messages[0]["role"] == "system" and not _takes_system(tokenizer, template):
+            first, second, *others = messages
+            messages = [{**second, "content": f"{first['content']}\n\n{second['content']}"}, *others]
         return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
     # A base model as a teacher: the turns, one after another.
     return "\n\n".join(message["content"] for message in messages) + "\n\n"
+
+
+@lru_cache(maxsize=16)
+def _takes_system(tokenizer: Any, template: str | None) -> bool:
+    """Whether a chat template has a place for a system message: some refuse one (Gemma's first), others drop it."""
+    from jinja2.exceptions import TemplateError
+
+    turns = [{"role": "system", "content": _SENTINEL}, {"role": "user", "content": "?"}]
+    try:
+        return _SENTINEL in str(tokenizer.apply_chat_template(turns, tokenize=False, chat_template=template))
+    except TemplateError:
+        return False
 
 
 def encode(tokenizer: Any, prompt: Prompt) -> list[int]:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from siked_core import Completion, Generator, Options, Request, Sampling, hookimpl
-from siked_core.models import choose_device, choose_dtype, encode, fingerprint, load_tokenizer, load_weights
+from siked_core import Completion, Generator, Options, Prompt, Request, Sampling, hookimpl
+from siked_core.models import choose_device, choose_dtype, encode, fingerprint, load_tokenizer, load_weights, render
 
 
 class TransformersOptions(Options):
@@ -38,6 +38,7 @@ class TransformersGenerator(Generator):
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
         self._loaded: tuple[Any, Any] | None = None
+        self._tokenizer: Any = None
         self._fingerprint = ""
 
     @property
@@ -63,6 +64,9 @@ class TransformersGenerator(Generator):
             for place, completion in _write(model, tokenizer, rows, sampling):
                 yield batch[place], completion
 
+    def rendered(self, prompt: Prompt) -> str | None:
+        return render(self._load_tokenizer(), prompt) + prompt.prefix
+
     def open(self) -> None:
         self._load()
 
@@ -72,12 +76,16 @@ class TransformersGenerator(Generator):
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
             device = choose_device(self.options.device)
-            tokenizer = load_tokenizer(self.options.model)
-            if self.options.chat_template:
-                tokenizer.chat_template = self.options.chat_template
             dtype = choose_dtype(self.options.dtype, device, self.options.model)
-            self._loaded = (load_weights(self.options.model, dtype).to(device), tokenizer)
+            self._loaded = (load_weights(self.options.model, dtype).to(device), self._load_tokenizer())
         return self._loaded
+
+    def _load_tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self.options.model)
+            if self.options.chat_template:
+                self._tokenizer.chat_template = self.options.chat_template
+        return self._tokenizer
 
 
 def _write(

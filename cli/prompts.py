@@ -1,0 +1,135 @@
+"""`siked prompts`: what the teacher and the student are told, and what the loss is taken on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
+from siked_cli.output import Output
+from siked_cli.recipe_command import resolve_file
+from siked_cli.switches import open_registry
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from siked_core.prompts import Shown, Token
+    from siked_core.run import Run
+
+TRAINED = ("bold green", "green")
+"""By turns, so that one token can be told from the next."""
+
+
+def command(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN|RECIPE]", help="A run (its name under --runs, or its directory) or a recipe file."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="The built-in recipe to start from, where no run is given.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe. Repeatable. Not with a run."),
+    ] = None,
+    strategies: Annotated[
+        list[str] | None, typer.Option("--strategy", metavar="NAME", help="Only this strategy. Repeatable.")
+    ] = None,
+    problems: Annotated[int, typer.Option("--problems", min=1, help="Of how many training problems.")] = 1,
+    runs: Runs = DEFAULT_RUNS,
+    no_plugin: NoPlugin = None,
+    json: Json = False,
+) -> None:
+    """Show the exact prompts of teacher and student, and what the student is trained to write, token by token.
+
+    The tokens that the loss is taken on are green. A run's targets are verified samples of its teacher; a recipe's
+    are the worked examples of its strategies. Nothing is drawn, trained or kept.
+    """
+    from siked_core.prompts import shown
+
+    output = Output(json=json, quiet=True)
+    with _opened(source, preset, set_ or (), runs, no_plugin, output) as run:
+        found = shown(run, problems, strategies or ())
+        output.document([one.as_dict() for one in found])
+        for one in found:
+            output.show(*_lines(one, run.recipe.teacher.generator.name, run.recipe.training.max_length))
+
+
+@contextmanager
+def _opened(
+    source: str | None,
+    preset: str | None,
+    assignments: Sequence[str],
+    runs: Path,
+    no_plugin: Sequence[str] | None,
+    output: Output,
+) -> Iterator[Run]:
+    """The run that is named, or one of the recipe that is removed again."""
+    from siked_core.errors import RunError
+    from siked_core.recipe_check import check
+    from siked_core.run import attach, locate, start
+
+    registry = open_registry(no_plugin)
+    is_file = source is not None and Path(source).is_file()
+    if source is not None and not is_file and Path(source).suffix not in (".yaml", ".yml"):
+        if (locate(source, runs) / "manifest.json").exists() and (preset or assignments):
+            raise RunError(f"{source} is a run, and has a recipe: --preset and --set are for a recipe.")
+        with attach(source, registry, output.reporter, runs=runs, lock=False) as run:
+            yield run
+        return
+    recipe = resolve_file(Path(source) if source is not None else None, {}, assignments, preset)
+    check(recipe, registry)
+    with (
+        tempfile.TemporaryDirectory(prefix="siked-prompts-") as folder,
+        start(recipe, registry, output.reporter, runs=Path(folder)) as run,
+    ):
+        yield run
+
+
+def _lines(one: Shown, teacher: str, max_length: int) -> list[Text]:
+    from rich.text import Text
+
+    lines = [Text(f"{one.strategy}, problem {one.problem_id}", style="bold underline"), Text()]
+    if one.teacher_text is not None:
+        lines += [Text(f"The teacher ({teacher}) reads:", style="bold"), *_block(one.teacher_text)]
+    else:
+        told = "writes from worked solutions. One that reads prompts is told:" if one.reads_solution else "is told:"
+        lines.append(Text(f"The teacher ({teacher}) {told}", style="bold"))
+        for message in one.teacher.messages:
+            lines += [Text(f"  {message.role}", style="bold"), *_block(message.content)]
+    lines += [Text(f"The student reads ({one.student_tokens} tokens):", style="bold"), *_block(one.student_text)]
+    lines += [Text("Where this strategy is forced, its answer begins with:", style="bold"), *_block(one.tag)]
+    if not one.examples:
+        lines.append(Text("There is no target to show: the strategy's bank has no worked example.", style="bold"))
+    for tokens in one.examples:
+        lines.append(Text(f"The student is trained on ({one.target_of}):", style="bold"))
+        for weight, part in groupby(tokens, lambda token: token.weight):
+            lines += _part(weight, list(part))
+        if len(tokens) > max_length:
+            lines.append(Text(f"{len(tokens)} tokens: longer than training.max_length = {max_length}, so left out."))
+    return [*lines, Text()]
+
+
+def _part(weight: float, tokens: Sequence[Token]) -> list[Text]:
+    from rich.text import Text
+
+    what = "no loss" if not weight else "loss" if weight == 1 else f"loss, weight {weight:g}"
+    text = Text()
+    for place, token in enumerate(tokens):
+        text.append(token.text, style=TRAINED[place % 2] if weight else "dim")
+    parts = text.split("\n", allow_blank=True)
+    return [Text(f"  {what}, {len(tokens)} tokens", style="bold"), *(Text.assemble("    ", part) for part in parts)]
+
+
+def _block(text: str) -> list[Text]:
+    from rich.text import Text
+
+    return [Text(f"    {line}") for line in text.split("\n")]

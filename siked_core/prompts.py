@@ -1,0 +1,154 @@
+"""What the teacher and the student are told, and what the student is trained to write, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from siked_core.contracts import Generator, Objective, ObjectiveContext, Strategy, TrainingExample, TrainingRow
+from siked_core.errors import RecipeError, unknown
+from siked_core.models import encode, load_tokenizer, render
+from siked_core.recipe import PluginChoice
+from siked_core.records import Problem, Prompt, Rationale, Status
+from siked_core.run import Run
+from siked_core.stages.prepare import problems
+from siked_core.stages.teach import POOL
+from siked_core.student import prepare_tokenizer, resolve_model
+from siked_core.training import row_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a training example."""
+
+    id: int
+    text: str
+    """What it adds to the text; empty for one that is only the beginning of a character."""
+    weight: float
+    """Of its loss; 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One problem under one strategy."""
+
+    problem_id: str
+    strategy: str
+    teacher: Prompt
+    teacher_text: str | None
+    """The very text that the teacher reads; None where only its server knows, or it reads none."""
+    reads_solution: bool
+    """The teacher writes from worked solutions, and reads no prompt."""
+    student_text: str
+    """The very text that the student reads when it chooses its strategy; under a forced one, its tag comes after."""
+    student_tokens: int
+    tag: str
+    target_of: str
+    """Whose rationale the examples were made from; empty where there was none to be had."""
+    examples: tuple[tuple[Token, ...], ...]
+    """What the training objective makes of it: one sequence of tokens each."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def shown(run: Run, count: int, strategies: Sequence[str] = ()) -> list[Shown]:
+    """The prompts and targets of the first training problems.
+
+    A target's rationale is a verified one of the run's teacher for that problem; in a run that has none, the first
+    worked example of the strategy's bank.
+
+    Args:
+        count: how many problems.
+        strategies: only these; all of the run's where it is empty.
+
+    Raises:
+        RecipeError: a strategy is not one of the run's.
+        ModelError: the student's tokenizer cannot be loaded, or lacks a chat template or pad token.
+    """
+    for name in strategies:
+        if name not in run.strategies:
+            raise RecipeError(unknown("strategy", name, run.strategies))
+    chosen = [run.strategies[name] for name in strategies or run.strategies]
+    tokenizer = load_tokenizer(resolve_model(run.recipe.student.model, run.registry))
+    prepare_tokenizer(tokenizer, run.recipe.student, run.format)
+    teacher = run.registry.create("generator", run.recipe.teacher.generator.name, run.recipe.teacher.generator.options)
+    known = problems(run, "train")[:count]
+    verified = _verified(run, [problem.id for problem in known])
+    return [
+        _shown(run, tokenizer, teacher, problem, strategy, verified.get((problem.id, strategy.name)))
+        for problem in known
+        for strategy in chosen
+    ]
+
+
+def _shown(
+    run: Run, tokenizer: Any, teacher: Generator, problem: Problem, strategy: Strategy, verified: str | None
+) -> Shown:
+    told = strategy.teacher_prompt(problem)
+    asked = run.format.prompt(strategy.student_question(problem))
+    of, rationale, whose = problem, verified, "a verified sample of the teacher"
+    if rationale is None:
+        of, rationale, whose = _worked_example(strategy) or (problem, None, "")
+    examples: list[TrainingExample] = []
+    if rationale is not None:
+        row = TrainingRow(
+            run.format.prompt(strategy.student_question(of)),
+            run.format.target(strategy.name, rationale),
+            strategy.name,
+            1.0,
+        )
+        choice: PluginChoice = run.recipe.training.objective
+        objective: Objective = run.registry.create("objective", choice.name, choice.options)
+        context = ObjectiveContext(
+            tokenizer, run.recipe.training.max_length, 1, run.recipe.seed, row_encoder(tokenizer, run.format)
+        )
+        examples = objective.examples([row], context)
+    return Shown(
+        problem_id=problem.id,
+        strategy=strategy.name,
+        teacher=told,
+        teacher_text=None if teacher.reads_solution else teacher.rendered(told),
+        reads_solution=teacher.reads_solution,
+        student_text=render(tokenizer, asked),
+        student_tokens=len(encode(tokenizer, asked)),
+        tag=run.format.tag_of(strategy.name),
+        target_of=whose,
+        examples=tuple(_tokens(tokenizer, example) for example in examples),
+    )
+
+
+def _worked_example(strategy: Strategy) -> tuple[Problem, str, str] | None:
+    """The first of the strategy's bank that the strategy can read; None where it has no bank, or none in it."""
+    if strategy.options.bank is None and not hasattr(strategy, "bank_path"):
+        return None
+    for shot in strategy.bank.shots:
+        read = strategy.parse(shot.completion)
+        if isinstance(read, Rationale):
+            return Problem("bank", shot.question, shot.answer), read.text, "the first worked example of the bank"
+    return None
+
+
+def _tokens(tokenizer: Any, example: TrainingExample) -> tuple[Token, ...]:
+    weights = example.weights or (1.0,) * len(example.input_ids)
+    found, before = [], ""
+    for place, (token, label, weight) in enumerate(zip(example.input_ids, example.labels, weights, strict=True)):
+        text = tokenizer.decode(list(example.input_ids[: place + 1]), clean_up_tokenization_spaces=False)
+        piece = ""
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            piece, before = text[len(before) :], text
+        found.append(Token(token, piece, 0.0 if label == -100 else weight))
+    return tuple(found)
+
+
+def _verified(run: Run, ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    """(problem, strategy) to the first rationale of the teacher that was found correct."""
+    import polars as pl
+
+    samples = run.pool(POOL).scan(["key", "problem_id", "strategy"]).filter(pl.col("problem_id").is_in(ids))
+    right = run.verdicts(POOL).scan(["key", "status", "rationale"]).filter(pl.col("status") == Status.CORRECT.value)
+    rows = samples.join(right, on="key", maintain_order="left").collect()
+    return {
+        (row["problem_id"], row["strategy"]): row["rationale"] for row in reversed(rows.to_dicts()) if row["rationale"]
+    }
