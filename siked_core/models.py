@@ -144,9 +144,8 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
     """
     messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
     if tokenizer.chat_template:
-        template = (
-            tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else None
-        )  # None: its default one
+        own = tokenizer.chat_template
+        template = own if isinstance(own, str) else None  # None: the default one of several
         if len(messages) > 1 and messages[0]["role"] == "system" and not _takes_system(tokenizer, template):
             first, second, *others = messages
             messages = [{**second, "content": f"{first['content']}\n\n{second['content']}"}, *others]

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from siked_core.decontamination import Rule
 from siked_core.errors import RecipeError, unknown
-from siked_core.layers import assigned, merge, nested, read_layer
+from siked_core.layers import assigned, choice, merge, nested, read_layer
 from siked_core.recipe_spending import CapsRecipe, PricesRecipe, TopUpRecipe
 from siked_core.recipe_storage import StorageRecipe
 from siked_core.section import Section as _Section
@@ -34,7 +34,7 @@ CHANGEABLE = ("prices", "caps")
 
 
 class PluginChoice(_Section):
-    """A plugin and its options: `cot`, or `{name: cot, options: {shots: 4}}`."""
+    """A plugin and its options: `cot`, `vllm:MODEL`, or `{name: cot, options: {shots: 4}}`."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -42,7 +42,7 @@ class PluginChoice(_Section):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+        return choice(value) if isinstance(value, str) else value
 
     def __str__(self) -> str:
         return self.name
@@ -197,6 +197,8 @@ class TrainingRecipe(_Section):
     """Several rows in one sequence. Published, but only worth it with flash attention on a GPU."""
     checkpoint_steps: int = Field(200, ge=1)
     """Optimiser steps between checkpoints: what a kill can lose."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of the trainer (TRL's `SFTConfig`, transformers' `TrainingArguments`), by their own names."""
 
     @property
     def of_warm_up(self) -> TrainingRecipe:

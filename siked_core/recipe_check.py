@@ -18,6 +18,7 @@ from siked_core.remote import probe
 from siked_core.spending import check_caps
 from siked_core.stages.prepare import make_dataset
 from siked_core.student import resolve_model
+from siked_core.training_arguments import check_arguments
 
 HUB_TIMEOUT_S = 10
 
@@ -47,6 +48,7 @@ def check(recipe: Recipe, registry: Registry) -> None:
         if choice.name not in recipe.verifiers:
             registry.create("verifier", strategy.verifier)
     _check_student(recipe, registry)
+    check_arguments(recipe.training.args)
     if recipe.teacher.samples and recipe.teacher.generator.name == POCKET != recipe.dataset.name:
         raise RecipeError(
             f"The teacher 'pocket' knows the pocket world only, not '{recipe.dataset.name}'. Name one with --teacher "

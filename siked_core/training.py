@@ -108,31 +108,32 @@ def fit(
     packed = recipe.packing and not any(example.weights for example in examples)
     if not packed:
         columns["loss_weights"] = [list(example.weights or [1.0] * len(example.labels)) for example in examples]
-    config = SFTConfig(
-        output_dir=str(checkpoints),
-        num_train_epochs=epochs,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.accumulation,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.schedule,
-        warmup_steps=recipe.warm_up_steps,
-        weight_decay=recipe.weight_decay,
-        max_length=recipe.max_length,
-        packing=recipe.packing,
-        seed=seed,
-        data_seed=seed,
-        use_cpu=on_cpu,
-        bf16=not on_cpu and chosen_dtype is torch.bfloat16,
-        activation_checkpointing=not on_cpu,
-        save_strategy="steps",
-        save_steps=recipe.checkpoint_steps,
-        logging_strategy="steps",
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=not on_cpu,
-        include_num_input_tokens_seen="non_padding",
-    )
+    ours: dict[str, Any] = {
+        "output_dir": str(checkpoints),
+        "num_train_epochs": epochs,
+        "per_device_train_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": recipe.schedule,
+        "warmup_steps": recipe.warm_up_steps,
+        "weight_decay": recipe.weight_decay,
+        "max_length": recipe.max_length,
+        "packing": recipe.packing,
+        "seed": seed,
+        "data_seed": seed,
+        "use_cpu": on_cpu,
+        "bf16": not on_cpu and chosen_dtype is torch.bfloat16,
+        "activation_checkpointing": not on_cpu,
+        "save_strategy": "steps",
+        "save_steps": recipe.checkpoint_steps,
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not on_cpu,
+        "include_num_input_tokens_seen": "non_padding",
+    }
+    config = SFTConfig(**(ours | recipe.args))  # those that we must have our way with are refused in a recipe
     trainer_type, collator = SFTTrainer, None
     if not packed:
         targets = sum(label != -100 for example in examples for label in example.labels)

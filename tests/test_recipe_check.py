@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from siked_core.errors import DataError, ModelError, PluginError, RecipeError
 from siked_core.recipe import preset_names, resolve
 from siked_core.recipe_check import check
 from siked_core.registry import Registry
+from siked_core.training_arguments import KEYS, OURS
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,10 @@ def test_the_other_presets_pass_with_a_student_that_is_there(registry: Registry,
         ({"student.chat_template": "@no.jinja"}, RecipeError, "Cannot read the student's chat template"),
         ({"data.path": "no/where"}, RecipeError, "There is no file or folder no/where (data.path)"),
         ({"student.model": "/no/where"}, ModelError, "/no/where"),
+        ({"training.args": {"num_train_epochs": 2}}, RecipeError, "this is what training.epochs sets"),
+        ({"training.args": {"output_dir": "x"}}, RecipeError, "training.args.output_dir: siked sets this itself"),
+        ({"training.args": {"max_gradnorm": 1}}, RecipeError, "Did you mean 'max_grad_norm'?"),
+        ({"training.args": {"optim": "adamx"}}, RecipeError, "the trainer does not take optim='adamx'"),
     ],
 )
 def test_what_is_not_there_is_refused(
@@ -54,6 +60,21 @@ def test_what_is_not_there_is_refused(
         check(resolve(changes=changes), registry)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_trainer_takes_beside_the_recipes_own_keys_is_accepted(registry: Registry) -> None:
+    args = {"max_grad_norm": 0.5, "optim": "adafactor", "gradient_checkpointing": True, "report_to": "none"}
+    check(resolve(preset="pocket-smoke", changes={"training.args": args}), registry)
+
+
+def test_every_argument_that_is_refused_exists() -> None:
+    from trl import SFTConfig
+
+    assert {*KEYS, *OURS} <= {field.name for field in dataclasses.fields(SFTConfig)}
+    keys = resolve(preset="pocket-smoke").model_dump()
+    for key in KEYS.values():
+        section, _, name = key.rpartition(".")
+        assert name in (keys[section] if section else keys), key
 
 
 def test_a_bank_is_read_at_once(registry: Registry, tmp_path: Path) -> None:

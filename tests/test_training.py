@@ -146,6 +146,23 @@ def test_training_learns_and_repeats(tiny: Path, tmp_path: Path) -> None:
     assert steps == ["checkpoint-64"], "kept until the student is in its place"
 
 
+def test_further_arguments_reach_the_trainer(tiny: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    examples = [row_encoder(tokenizer_of(tiny), FORMAT)(row) for row in ROWS]
+    plain = run(tiny, tmp_path / "plain", examples)
+    gentle = RECIPE.model_copy(update={"args": {"max_grad_norm": 1e-9, "optim": "sgd"}})
+    held = run(tiny, tmp_path / "held", examples, recipe=gentle)
+    assert plain.steps == held.steps
+    before = load_file(tiny / "model.safetensors")
+    moved = {
+        name: max((part[key] - before[key]).abs().max().item() for key in before)
+        for name, part in (("plain", weights(tmp_path / "plain")), ("held", weights(tmp_path / "held")))
+    }
+    assert moved["held"] < 1e-4, "weight decay alone"
+    assert moved["plain"] > 1e-3
+
+
 def test_lora_writes_a_merged_folder(tiny: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
