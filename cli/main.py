@@ -28,6 +28,7 @@ from siked_cli import (
     prompts,
     quote,
     recipe,
+    release,
     rollout,
     run,
     runs,
@@ -98,6 +99,7 @@ app.command("import", rich_help_panel="Data and lineage")(import_rationales.comm
 app.command("prompts", rich_help_panel="Data and lineage")(prompts.command)
 app.command("why", rich_help_panel="Data and lineage")(why.command)
 app.command("export", rich_help_panel="Data and lineage")(export.command)
+app.command("release", rich_help_panel="Data and lineage")(release.command)
 app.command("doctor", rich_help_panel="What there is")(doctor.command)
 app.add_typer(run.app, name="run", rich_help_panel="Data and lineage")
 app.add_typer(plugins.app, name="plugins", rich_help_panel="What there is")

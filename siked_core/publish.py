@@ -1,9 +1,10 @@
-"""A folder onto the Hugging Face hub, as a data set."""
+"""A folder onto the Hugging Face hub, as a data set or a model."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from siked_core.errors import DataError
 
@@ -23,7 +24,7 @@ def hub_name(destination: str) -> str | None:
         return None
     name = destination.removeprefix(PREFIX)
     if not _NAME.fullmatch(name):
-        raise DataError(f"On the hub a data set is hub:OWNER/NAME, not '{destination}'.")
+        raise DataError(f"A place on the hub is hub:OWNER/NAME, not '{destination}'.")
     return name
 
 
@@ -37,13 +38,13 @@ def check_token() -> None:
     from huggingface_hub.constants import is_offline_mode
 
     if is_offline_mode():
-        raise DataError("The hub is switched off (HF_HUB_OFFLINE). Unset it, or export into a folder.")
+        raise DataError("The hub is switched off (HF_HUB_OFFLINE). Unset it, or write into a folder.")
     if not get_token():
         raise DataError("There is no token of the Hugging Face hub here: run `hf auth login`, or set HF_TOKEN.")
 
 
-def publish(folder: Path, name: str, public: bool, message: str) -> str:
-    """Upload a folder as a data set, made if it is not there; returns its address.
+def publish(folder: Path, name: str, public: bool, message: str, kind: Literal["dataset", "model"] = "dataset") -> str:
+    """Upload a folder, into a repository that is made if it is not there; returns its address.
 
     Args:
         name: owner/name.
@@ -58,16 +59,17 @@ def publish(folder: Path, name: str, public: bool, message: str) -> str:
 
     api = HfApi()
     try:
-        made = api.create_repo(name, repo_type="dataset", private=not public, exist_ok=True)
-        api.upload_folder(repo_id=name, repo_type="dataset", folder_path=folder, commit_message=message)
+        made = api.create_repo(name, repo_type=kind, private=not public, exist_ok=True)
+        api.upload_folder(repo_id=name, repo_type=kind, folder_path=folder, commit_message=message)
     except (HfHubHTTPError, HFValidationError) as error:
         said = " ".join(str(error).split())[:240]
-        raise DataError(f"The hub did not take the data set '{name}': {said}") from None
+        what = "data set" if kind == "dataset" else kind
+        raise DataError(f"The hub did not take the {what} '{name}': {said}") from None
     except Exception as error:
         if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _NETWORK:
             raise
         raise DataError(
             f"The hub cannot be reached ({type(error).__name__}: {' '.join(str(error).split())[:160]}). Try again, or "
-            "export into a folder."
+            "write into a folder."
         ) from None
     return str(made)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,57 @@ def find_student(path: Path) -> Path:
     raise ModelError(f"There is no trained student at {path}: give a run, or a student's folder (with {SIDE_FILE}).")
 
 
+class Reader:
+    """Reads and judges what a student writes, as its side file says. Closed by its owner."""
+
+    def __init__(self, side: Mapping[str, Any], registry: Registry, allow_unsafe_exec: bool = False) -> None:
+        """
+        Args:
+            side: the content of its side file.
+            allow_unsafe_exec: run its programs even where they cannot be caged. What the side file says of that
+                counts for nothing: it may come from anywhere.
+        """
+        self._side, self._registry, self._unsafe = side, registry, allow_unsafe_exec
+        self.strategies: dict[str, Strategy] = {
+            entry["name"]: registry.create("strategy", entry["name"], entry["options"]) for entry in side["strategies"]
+        }
+        self.format = StudentFormat.build(tuple(self.strategies), side["tag"], "")
+        self._verifiers: dict[str, Verifier] = {}
+
+    def read(self, question: str, text: str, forced: str | None = None) -> Solution:
+        """What a completion comes to.
+
+        Args:
+            forced: the strategy that the student was told to use; the completion then has no tag.
+        """
+        used, rest = (forced, text) if forced else self.format.split(text)
+        if used is None:
+            return Solution(question, None, text, Verdict(Status.UNREADABLE, why="it names none of its strategies"))
+        read: Rationale | Unreadable = self.strategies[used].parse(rest)
+        if isinstance(read, Unreadable):
+            return Solution(question, used, rest, Verdict(Status.UNREADABLE, why=read.why))
+        return Solution(question, used, rest, self._verifier(used).answers([read])[0])
+
+    def is_right(self, solution: Solution, gold: str) -> bool:
+        """Whether its answer is the gold one, as the strategy's verifier compares them."""
+        if solution.strategy is None or solution.verdict.status is not Status.ANSWERED:
+            return False
+        found = self._verifier(solution.strategy).compare(solution.verdict.answer, gold)
+        return found.status is Status.CORRECT
+
+    def close(self) -> None:
+        """End what the verifiers have started."""
+        while self._verifiers:
+            self._verifiers.popitem()[1].close()
+
+    def _verifier(self, strategy: str) -> Verifier:
+        if strategy not in self._verifiers:
+            name, options = self._side["verifiers"][strategy]
+            options = permitted(self._registry, name, options, unsafe=self._unsafe)
+            self._verifiers[strategy] = self._registry.create("verifier", name, options)
+        return self._verifiers[strategy]
+
+
 def solve(
     folder: Path,
     questions: Sequence[str],
@@ -62,8 +114,7 @@ def solve(
 
     Args:
         strategy: force this one; None lets the student choose.
-        allow_unsafe_exec: run the student's programs even where they cannot be caged. What its folder says of that
-            counts for nothing: it may come from anywhere.
+        allow_unsafe_exec: run the student's programs even where they cannot be caged.
 
     Raises:
         ModelError: there is no student.
@@ -71,60 +122,21 @@ def solve(
     """
     folder = find_student(folder)
     side = read_side_file(folder)
-    strategies: dict[str, Strategy] = {
-        entry["name"]: registry.create("strategy", entry["name"], entry["options"]) for entry in side["strategies"]
-    }
-    if strategy is not None and strategy not in strategies:
-        raise RecipeError(unknown("strategy of this student", strategy, strategies))
-    format = StudentFormat.build(tuple(strategies), side["tag"], "")
-    generator: Generator = registry.create(
-        "generator", side["generator"]["name"], {"model": str(folder), **side["generator"]["options"]}
-    )
-    forced = strategies[strategy] if strategy else None
-    requests = []
-    for number, question in enumerate(questions):
-        problem = Problem(str(number), question, "")
-        asked = forced.student_question(problem) if forced else question
-        requests.append(Request(problem, forced, format.prompt(asked, strategy), 0, seed_of(digest(question))))
-    texts = [""] * len(questions)
-    try:
-        for place, completion in generator.generate(requests, Sampling(max_tokens=max_tokens or side["max_tokens"])):
-            texts[place] = completion.text
-    finally:
-        generator.close()
-    return _judge(questions, texts, strategy, strategies, format, side, registry, allow_unsafe_exec)
-
-
-def _judge(
-    questions: Sequence[str],
-    texts: Sequence[str],
-    forced: str | None,
-    strategies: dict[str, Strategy],
-    format: StudentFormat,
-    side: dict[str, Any],
-    registry: Registry,
-    allow_unsafe_exec: bool,
-) -> list[Solution]:
-    solutions: list[Solution] = []
-    verifiers: dict[str, Verifier] = {}
-    try:
-        for question, text in zip(questions, texts, strict=True):
-            used, rest = (forced, text) if forced else format.split(text)
-            if used is None:
-                verdict = Verdict(Status.UNREADABLE, why="it names none of its strategies")
-                solutions.append(Solution(question, None, text, verdict))
-                continue
-            read: Rationale | Unreadable = strategies[used].parse(rest)
-            if isinstance(read, Unreadable):
-                verdict = Verdict(Status.UNREADABLE, why=read.why)
-            else:
-                if used not in verifiers:
-                    name, options = side["verifiers"][used]
-                    options = permitted(registry, name, options, unsafe=allow_unsafe_exec)
-                    verifiers[used] = registry.create("verifier", name, options)
-                verdict = verifiers[used].answers([read])[0]
-            solutions.append(Solution(question, used, rest, verdict))
-    finally:
-        for verifier in verifiers.values():
-            verifier.close()
-    return solutions
+    with closing(Reader(side, registry, allow_unsafe_exec)) as reader:
+        if strategy is not None and strategy not in reader.strategies:
+            raise RecipeError(unknown("strategy of this student", strategy, reader.strategies))
+        forced = reader.strategies[strategy] if strategy else None
+        requests = []
+        for number, question in enumerate(questions):
+            problem = Problem(str(number), question, "")
+            asked = forced.student_question(problem) if forced else question
+            prompt = reader.format.prompt(asked, strategy)
+            requests.append(Request(problem, forced, prompt, 0, seed_of(digest(question))))
+        options = {"model": str(folder), **side["generator"]["options"]}
+        generator: Generator = registry.create("generator", side["generator"]["name"], options)
+        texts = [""] * len(questions)
+        with closing(generator):
+            sampling = Sampling(max_tokens=max_tokens or side["max_tokens"])
+            for place, completion in generator.generate(requests, sampling):
+                texts[place] = completion.text
+        return [reader.read(question, text, strategy) for question, text in zip(questions, texts, strict=True)]

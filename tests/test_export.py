@@ -260,7 +260,7 @@ def test_without_a_token_or_a_network_it_is_one_line(
 
     arguments = ("export", "mine", "--to", "hub:ann/rationales")
     said = siked(*arguments, code=2)
-    assert said == "Error: The hub is switched off (HF_HUB_OFFLINE). Unset it, or export into a folder.\n"
+    assert said == "Error: The hub is switched off (HF_HUB_OFFLINE). Unset it, or write into a folder.\n"
     Hub(monkeypatch)
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     said = siked(*arguments, code=2)
@@ -282,7 +282,7 @@ def test_without_a_token_or_a_network_it_is_one_line(
     ("arguments", "said"),
     [
         (["--to", "out", "--what", "corect"], "Unknown choice 'corect'. Did you mean 'correct'?"),
-        (["--to", "hub:ann"], "On the hub a data set is hub:OWNER/NAME, not 'hub:ann'."),
+        (["--to", "hub:ann"], "A place on the hub is hub:OWNER/NAME, not 'hub:ann'."),
         (["--to", "out", "--what", "mixture", "--evaluations"], "No evaluation is part of a mixture"),
         (["--to", "out", "--what", "mixture"], "has no mixture (it has none). Run `siked mix` first."),
         (["--to", "runs"], "runs exists and is not empty. Export into a new folder."),
