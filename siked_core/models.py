@@ -42,18 +42,22 @@ def load_tokenizer(model: str) -> Any:
     return _loading(model, lambda: AutoTokenizer.from_pretrained(model))
 
 
-def load_weights(model: str, dtype: Any) -> Any:
+def load_weights(model: str, dtype: Any, device_map: str | None = None) -> Any:
     """The model with its weights, in evaluation mode.
 
     Args:
         dtype: a torch dtype.
+        device_map: spreads them over devices, as transformers does.
 
     Raises:
         ModelError: it cannot be found or read.
     """
     from transformers import AutoModelForCausalLM
 
-    return _loading(model, lambda: AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval())
+    def load() -> Any:
+        return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, device_map=device_map).eval()
+
+    return _loading(model, load)
 
 
 def _loading(model: str, load: Any) -> Any:

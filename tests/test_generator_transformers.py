@@ -136,3 +136,40 @@ def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
     one, same, other = (make_tiny_student(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     prints = [TransformersGenerator({"model": str(folder)}).fingerprint for folder in (one, same, other)]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_out_of_memory_halves_the_batch_and_changes_no_sample(folder: Path) -> None:
+    import torch
+
+    requests = [request(question, draw, seed=draw) for question in QUESTIONS for draw in range(6)]
+    sampling = Sampling(1.0, 1.0, max_tokens=12)
+    plain = write(TransformersGenerator({"model": str(folder), "batch_size": 4}), requests, sampling)
+    cramped = TransformersGenerator({"model": str(folder), "batch_size": 16})
+    model, _ = cramped._load()
+    forward, most, steps = model.forward, 5, Counter[int]()
+
+    def forward_in_little_memory(*arguments: object, **options: object) -> object:
+        rows = len(options["input_ids"])  # type: ignore[arg-type]
+        steps[rows] += 1
+        if rows > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(*arguments, **options)
+
+    model.forward = forward_in_little_memory
+    with pytest.warns(UserWarning, match="ran out of memory with .* going on with"):
+        found = write(cramped, requests, sampling)
+    assert [one.text for one in found] == [one.text for one in plain]
+    assert steps[max(steps)] <= 2, "what was too much once is not tried again"
+    most = 0
+    with (
+        pytest.warns(UserWarning, match="ran out of memory"),
+        pytest.raises(ModelError, match="lacks memory for one sequence"),
+    ):
+        write(cramped, requests, sampling)
+
+
+def test_a_device_map_changes_no_sample(folder: Path) -> None:
+    requests = [request(question, seed=7) for question in QUESTIONS]
+    sampling = Sampling(1.0, 1.0, max_tokens=12)
+    plain = write(TransformersGenerator({"model": str(folder)}), requests, sampling)
+    assert write(TransformersGenerator({"model": str(folder), "device_map": "cpu"}), requests, sampling) == plain

@@ -8,6 +8,7 @@ number a token: a sample does not depend on what else happens to be in its batch
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from siked_core import Completion, Generator, Options, Prompt, Request, Sampling, hookimpl
+from siked_core.errors import ModelError
 from siked_core.models import choose_device, choose_dtype, encode, fingerprint, load_tokenizer, load_weights, render
 
 
@@ -25,6 +27,9 @@ class TransformersOptions(Options):
         "auto", description="of the weights; auto: float32 on a CPU, the model's own on a GPU"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    device_map: str | None = Field(
+        None, description="spreads the weights over several GPUs, as transformers does: auto, balanced, sequential"
+    )
     chat_template: str | None = Field(None, description="replaces the tokenizer's chat template (Jinja text)")
 
 
@@ -40,6 +45,7 @@ class TransformersGenerator(Generator):
         self._loaded: tuple[Any, Any] | None = None
         self._tokenizer: Any = None
         self._fingerprint = ""
+        self._batch_size = int(self.options.batch_size)
 
     @property
     def fingerprint(self) -> str:
@@ -53,16 +59,24 @@ class TransformersGenerator(Generator):
         return int(self.options.batch_size) * 8
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+        """Raises ModelError where the device lacks memory even for one sequence at a time."""
+        import torch
+
         model, tokenizer = self._load()
         prompts = [encode(tokenizer, request.prompt) for request in requests]
         # Longest first: neighbours are of like length, so there is little padding, and what does not fit shows early.
-        order = sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), prompts[i], requests[i].draw))
-        size = self.options.batch_size
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
+        waiting = sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), prompts[i], requests[i].draw))
+        while waiting:
+            batch = waiting[: self._batch_size]
             rows = [(prompts[i], requests[i].seed) for i in batch]
-            for place, completion in _write(model, tokenizer, rows, sampling):
-                yield batch[place], completion
+            done = set()
+            try:
+                for place, completion in _write(model, tokenizer, rows, sampling):
+                    done.add(batch[place])
+                    yield batch[place], completion
+            except torch.OutOfMemoryError as error:  # fewer at once, from now on; a sample has a stream of its own
+                self._halve(len(batch), error)
+            waiting = [i for i in waiting if i not in done]
 
     def rendered(self, prompt: Prompt) -> str | None:
         return render(self._load_tokenizer(), prompt) + prompt.prefix
@@ -77,8 +91,26 @@ class TransformersGenerator(Generator):
         if self._loaded is None:
             device = choose_device(self.options.device)
             dtype = choose_dtype(self.options.dtype, device, self.options.model)
-            self._loaded = (load_weights(self.options.model, dtype).to(device), self._load_tokenizer())
+            model = load_weights(self.options.model, dtype, self.options.device_map)
+            self._loaded = (model if self.options.device_map else model.to(device), self._load_tokenizer())
         return self._loaded
+
+    def _halve(self, size: int, error: Exception) -> None:
+        import torch
+
+        if size == 1:
+            raise ModelError(
+                f"The device lacks memory for one sequence of '{self.options.model}' at a time. Use a smaller model, a "
+                "narrower dtype, fewer tokens (max_tokens), or device_map=auto with several GPUs."
+            ) from error
+        self._batch_size = size // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f"The device ran out of memory with {size} sequences at once; going on with {self._batch_size} "
+            "(the generator's option batch_size).",
+            stacklevel=2,
+        )
 
     def _load_tokenizer(self) -> Any:
         if self._tokenizer is None:
