@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ def shown(run: Run, count: int, strategies: Sequence[str] = ()) -> list[Shown]:
     prepare_tokenizer(tokenizer, run.recipe.student, run.format)
     teacher = run.registry.create("generator", run.recipe.teacher.generator.name, run.recipe.teacher.generator.options)
     known = problems(run, "train")[:count]
-    verified = _verified(run, [problem.id for problem in known])
+    verified = verified_rationales(run, [problem.id for problem in known])
     return [
         _shown(run, tokenizer, teacher, problem, strategy, verified.get((problem.id, strategy.name)))
         for problem in known
@@ -90,7 +90,8 @@ def _shown(
     asked = run.format.prompt(strategy.student_question(problem))
     of, rationale, whose = problem, verified, "a verified sample of the teacher"
     if rationale is None:
-        of, rationale, whose = _worked_example(strategy) or (problem, None, "")
+        of, rationale = next(worked_examples(strategy), (problem, None))
+        whose = "" if rationale is None else "the first worked example of the bank"
     examples: list[TrainingExample] = []
     if rationale is not None:
         row = TrainingRow(
@@ -119,15 +120,13 @@ def _shown(
     )
 
 
-def _worked_example(strategy: Strategy) -> tuple[Problem, str, str] | None:
-    """The first of the strategy's bank that the strategy can read; None where it has no bank, or none in it."""
-    if strategy.options.bank is None and not hasattr(strategy, "bank_path"):
-        return None
-    for shot in strategy.bank.shots:
-        read = strategy.parse(shot.completion)
-        if isinstance(read, Rationale):
-            return Problem("bank", shot.question, shot.answer), read.text, "the first worked example of the bank"
-    return None
+def worked_examples(strategy: Strategy) -> Iterator[tuple[Problem, str]]:
+    """The problems of the strategy's bank, if it has one, with their rationales as the strategy reads them."""
+    if strategy.options.bank is not None or hasattr(strategy, "bank_path"):
+        for shot in strategy.bank.shots:
+            read = strategy.parse(shot.completion)
+            if isinstance(read, Rationale):
+                yield Problem("bank", shot.question, shot.answer), read.text
 
 
 def _tokens(tokenizer: Any, example: TrainingExample) -> tuple[Token, ...]:
@@ -142,7 +141,7 @@ def _tokens(tokenizer: Any, example: TrainingExample) -> tuple[Token, ...]:
     return tuple(found)
 
 
-def _verified(run: Run, ids: Sequence[str]) -> dict[tuple[str, str], str]:
+def verified_rationales(run: Run, ids: Sequence[str]) -> dict[tuple[str, str], str]:
     """(problem, strategy) to the first rationale of the teacher that was found correct."""
     import polars as pl
 

@@ -147,7 +147,7 @@ def fit(
         args=config,
         train_dataset=datasets.Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=_peft(lora),
+        peft_config=lora_config(lora),
         data_collator=collator,
         callbacks=[_follow(progress, checkpoints, at_checkpoint)],
     )
@@ -189,7 +189,8 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _peft(lora: LoraRecipe | None) -> Any:
+def lora_config(lora: LoraRecipe | None) -> Any:
+    """The adapter that a recipe asks for, as PEFT knows it; None for none."""
     if lora is None:
         return None
     from peft import LoraConfig

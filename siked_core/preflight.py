@@ -1,0 +1,220 @@
+"""What would fail, or lose rows, hours into a run, told before anything is spent.
+
+Looked at are the student's vocabulary, its context, the lengths of prompts and of targets over a sample of problems,
+the teacher's context where it is a model of this process, and the memory that training takes at the least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from siked_core.contracts import TrainingRow
+from siked_core.models import choose_device, choose_dtype, encode, load_config, load_tokenizer
+from siked_core.prompts import verified_rationales, worked_examples
+from siked_core.run import Run
+from siked_core.stages.prepare import problems
+from siked_core.student import prepare_tokenizer, resolve_model
+from siked_core.training import row_encoder
+
+SAMPLE = 200
+"""Training problems that are looked at."""
+Level = Literal["fine", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    """"error": the run would fail. "warning": it would lose something."""
+    what: str
+    says: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def preflight(run: Run) -> list[Finding]:
+    """Look a run over before it spends anything.
+
+    Raises:
+        ModelError: the student cannot be loaded, or lacks a chat template, a pad token or an end-of-sequence token.
+    """
+    original = resolve_model(run.recipe.student.model, run.registry)
+    config, tokenizer = load_config(original).get_text_config(), load_tokenizer(original)
+    prepare_tokenizer(tokenizer, run.recipe.student, run.format)
+    window = getattr(config, "max_position_embeddings", None)
+    return [
+        *_vocabulary(config, tokenizer),
+        *_context(run, window),
+        *_prompts(run, tokenizer, window),
+        *_targets(run, tokenizer),
+        *_teacher(run),
+        *_memory(run, config, original),
+    ]
+
+
+def _vocabulary(config: Any, tokenizer: Any) -> Iterator[Finding]:
+    highest = max(tokenizer.get_vocab().values())
+    told = f"The tokenizer has tokens up to {highest:,}; the student has embeddings for {config.vocab_size:,}"
+    if highest < config.vocab_size:
+        yield Finding("fine", "vocabulary", f"{told}.")
+    else:
+        yield Finding(
+            "error", "vocabulary", f"{told}, so some of its tokens cannot be read. They do not belong together."
+        )
+
+
+def _context(run: Run, window: int | None) -> Iterator[Finding]:
+    length = run.recipe.training.max_length
+    if window is None:
+        yield Finding("fine", "context", "The student's configuration names no limit.")
+    elif length > window:
+        yield Finding(
+            "error", "context", f"training.max_length = {length:,} is above the student's context of {window:,} tokens."
+        )
+    else:
+        yield Finding("fine", "context", f"{window:,} tokens; training.max_length is {length:,}.")
+
+
+def _prompts(run: Run, tokenizer: Any, window: int | None) -> Iterator[Finding]:
+    known = problems(run, "train")[:SAMPLE]
+    lengths = [len(encode(tokenizer, run.format.prompt(problem.question))) for problem in known]
+    told = f"The student's prompts have up to {max(lengths):,} tokens ({len(known):,} problems looked at)"
+    most = max(run.recipe.rollout.max_tokens, run.recipe.evaluation.max_tokens)
+    if window is not None and max(lengths) >= window:
+        yield Finding("error", "student's prompts", f"{told}: more than its context of {window:,}.")
+    elif window is not None and max(lengths) + most > window:
+        cut = sum(length + most > window for length in lengths)
+        yield Finding(
+            "warning",
+            "student's prompts",
+            f"{told}: {cut:,} leave no room for {most:,} more in its context of {window:,}, and would be cut off.",
+        )
+    else:
+        yield Finding("fine", "student's prompts", f"{told}.")
+
+
+def _targets(run: Run, tokenizer: Any) -> Iterator[Finding]:
+    """Rows of the run's own teacher, where it has any; otherwise the worked examples of the banks."""
+    tokenize, length = row_encoder(tokenizer, run.format), run.recipe.training.max_length
+    known = problems(run, "train")[:SAMPLE]
+    verified = verified_rationales(run, [problem.id for problem in known])
+    for name, strategy in run.strategies.items():
+        rows = [
+            TrainingRow(run.format.prompt(strategy.student_question(problem)), run.format.target(name, rationale), name)
+            for problem in known
+            if (rationale := verified.get((problem.id, name))) is not None
+        ]
+        whose = "verified rationales"
+        if not rows:
+            whose = "worked examples of its bank"
+            rows = [
+                TrainingRow(run.format.prompt(strategy.student_question(of)), run.format.target(name, text), name)
+                for of, text in worked_examples(strategy)
+            ]
+        if not rows:
+            continue
+        lengths = [len(tokenize(row).input_ids) for row in rows]
+        told = f"{name}: rows have up to {max(lengths):,} tokens ({len(rows):,} {whose})"
+        long = sum(one > length for one in lengths)
+        if long:
+            yield Finding(
+                "error" if long == len(rows) else "warning",
+                "targets",
+                f"{told}; {long:,} are longer than training.max_length = {length:,}, and would be left out.",
+            )
+        else:
+            yield Finding("fine", "targets", f"{told}; training.max_length is {length:,}.")
+
+
+def _teacher(run: Run) -> Iterator[Finding]:
+    choice = run.recipe.teacher.generator
+    teacher = run.registry.create("generator", choice.name, choice.options)
+    model = getattr(teacher.options, "model", None)
+    known = sorted(problems(run, "train")[:SAMPLE], key=lambda problem: -len(problem.question))[:5]
+    texts = [teacher.rendered(strategy.teacher_prompt(one)) for strategy in run.strategies.values() for one in known]
+    if model is None or not texts or any(text is None for text in texts):
+        return
+    window = getattr(load_config(model).get_text_config(), "max_position_embeddings", None)
+    tokenizer = load_tokenizer(model)
+    longest = max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
+    most = run.recipe.teacher.max_tokens
+    told = f"The teacher's prompts have up to {longest:,} tokens"
+    if window is None or longest + most <= window:
+        yield Finding("fine", "teacher's prompts", f"{told}.")
+        return
+    remedy = "Give fewer worked examples (the strategies' option shots)"
+    if longest >= window:
+        yield Finding("error", "teacher's prompts", f"{told}: more than its context of {window:,}. {remedy}.")
+    else:
+        yield Finding(
+            "warning",
+            "teacher's prompts",
+            f"{told}, which leave no room for teacher.max_tokens = {most:,} in its context of {window:,}. {remedy}.",
+        )
+
+
+def _memory(run: Run, config: Any, original: str) -> Iterator[Finding]:
+    device = choose_device()
+    dtype = choose_dtype(run.recipe.student.dtype, device, original)
+    weights, trained = _parameters(run, config)
+    # Weights; for what is trained, a gradient and AdamW's two moments. Activations come on top.
+    least = dtype.itemsize * (weights + 3 * trained) + (dtype.itemsize * trained if run.recipe.student.lora else 0)
+    free, total = _room(device)
+    told = (
+        f"Training takes at least {_gib(least)} ({weights / 1e6:,.1f} million parameters, {trained / 1e6:,.1f} "
+        f"million of them trained, as {str(dtype).removeprefix('torch.')}), and activations; {device} has "
+        f"{_gib(free)} free of {_gib(total)}"
+    )
+    if least > total:
+        remedy = "Use student.lora, a narrower student.dtype, or a smaller student."
+        yield Finding("error", "memory", f"{told}. {remedy}")
+    elif least > free:
+        yield Finding("warning", "memory", f"{told}: others use too much of it at the moment.")
+    else:
+        yield Finding("fine", "memory", f"{told}.")
+
+
+def _parameters(run: Run, config: Any) -> tuple[int, int]:
+    """How many the student has, and how many are trained. Nothing is loaded: the model is made without its weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    model.tie_weights()
+    weights = sum(one.numel() for one in model.parameters())
+    if run.recipe.student.lora is None:
+        return weights, weights
+    from peft import get_peft_model
+
+    from siked_core.training import lora_config
+
+    adapted = get_peft_model(model, lora_config(run.recipe.student.lora), low_cpu_mem_usage=True)
+    return weights, sum(one.numel() for one in adapted.parameters() if one.requires_grad)
+
+
+def _room(device: str) -> tuple[int, int]:
+    """Free bytes and all bytes of a device's memory."""
+    if device.startswith("cuda"):
+        import torch
+
+        free, total = torch.cuda.mem_get_info(device)
+        return int(free), int(total)
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return int(memory.available), int(memory.total)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"
+
+
+def worst(findings: Sequence[Finding]) -> Level:
+    """The level of the worst one."""
+    levels: list[Level] = ["error", "warning", "fine"]
+    return next((level for level in levels if any(one.level == level for one in findings)), "fine")
