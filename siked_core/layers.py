@@ -62,19 +62,25 @@ def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
         for part in parents:
             inner = place.get(part)
             if isinstance(inner, str):  # a plugin's short form, about to be given options
-                inner = {"name": inner}
+                inner = choice(inner)
             place[part] = dict(inner) if isinstance(inner, Mapping) else {}
             place = place[part]
         place[last] = value
     return layer
 
 
+def choice(text: str) -> dict[str, Any]:
+    """A plugin's short form in full: `cot`, or `vllm:Qwen/Qwen3-8B`, a name and its option `model`."""
+    name, colon, model = text.partition(":")
+    return {"name": name, "options": {"model": model}} if colon else {"name": name}
+
+
 def merge(base: Any, change: Any) -> Any:
     """Mappings are merged key by key; a plugin that is named anew drops the old one's options."""
     if isinstance(base, Mapping) and isinstance(change, str) and "name" in base:
-        return base if base["name"] == change else {"name": change}
+        change = choice(change)
     if isinstance(base, str) and isinstance(change, Mapping) and set(change) == {"options"}:
-        base = {"name": base}
+        base = choice(base)
     if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
         return change
     if "name" in base and change.get("name", base["name"]) != base["name"]:

@@ -48,6 +48,7 @@ def preflight(run: Run) -> list[Finding]:
     window = getattr(config, "max_position_embeddings", None)
     return [
         *_vocabulary(config, tokenizer),
+        *_template(tokenizer),
         *_context(run, window),
         *_prompts(run, tokenizer, window),
         *_targets(run, tokenizer),
@@ -64,6 +65,16 @@ def _vocabulary(config: Any, tokenizer: Any) -> Iterator[Finding]:
     else:
         yield Finding(
             "error", "vocabulary", f"{told}, so some of its tokens cannot be read. They do not belong together."
+        )
+
+
+def _template(tokenizer: Any) -> Iterator[Finding]:
+    if "strftime_now" in str(tokenizer.chat_template):
+        yield Finding(
+            "warning",
+            "chat template",
+            "It writes the day's date into every prompt, so that a student is sampled from with other prompts than it "
+            "was trained on. Set student.chat_template to 'plain' or to a file without the date.",
         )
 
 

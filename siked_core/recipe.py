@@ -29,6 +29,7 @@ from siked_core.validation import explain
 
 POCKET = "pocket"
 """The name of the embedded world: data set, teacher and student."""
+_NONE = object()
 CHANGEABLE = ("prices", "caps")
 """Keys that change nothing of what a run makes: they may differ when it is continued."""
 
@@ -330,7 +331,7 @@ def resolve(
     assignments: Sequence[str] = (),
     preset: str | None = None,
 ) -> Recipe:
-    """Build a recipe: preset, then file, then `changes` (dotted keys), then `key=value` assignments.
+    """Build a recipe: preset (or several: "a,b"), then file, `changes` (dotted keys), and `key=value` assignments.
 
     The preset is the one asked for, or the one that the file names, or "pocket" where the student is the
     embedded one and "paper" where it is not.
@@ -348,7 +349,8 @@ def resolve(
             f"The recipe's preset must be a name, not {chosen!r}. Available: {', '.join(preset_names())}."
         )
     defaults = Recipe().model_dump(mode="json")  # a layer too: options may be added to a plugin that no layer names
-    merged = functools.reduce(merge, [yaml.safe_load(preset_text(chosen)), *layers], defaults)
+    presets = [yaml.safe_load(preset_text(name.strip())) for name in chosen.split(",")]
+    merged = functools.reduce(merge, [*presets, *layers], defaults)
     return validate({**merged, "preset": chosen})
 
 
@@ -367,11 +369,8 @@ def validate(content: Mapping[str, Any]) -> Recipe:
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Lines "key: old -> new" for every key whose value differs, but for `CHANGEABLE`."""
     before, after = (_flat(recipe.model_dump(mode="json", exclude=set(CHANGEABLE))) for recipe in (old, new))
-    return [
-        f"{key}: {before.get(key, '(none)')} -> {after.get(key, '(none)')}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key, "(none)") != after.get(key, "(none)")
-    ]
+    pairs = {key: (before.get(key, _NONE), after.get(key, _NONE)) for key in sorted(before.keys() | after.keys())}
+    return [f"{key}: {_shown(was)} -> {_shown(now)}" for key, (was, now) in pairs.items() if was != now]
 
 
 def read_text_option(value: str, what: str) -> str:
@@ -388,11 +387,13 @@ def read_text_option(value: str, what: str) -> str:
         raise RecipeError(f"Cannot read the {what} from {value[1:]}: {error}.") from None
 
 
-def _flat(content: Any, prefix: str = "") -> dict[str, str]:
+def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(content, Mapping) and content:
         return {k: v for key, value in content.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
-    return {
-        prefix.rstrip("."): yaml.safe_dump(content, default_flow_style=True, width=math.inf)
-        .strip()
-        .removesuffix("\n...")
-    }
+    return {prefix.rstrip("."): content}
+
+
+def _shown(value: Any) -> str:
+    if value is _NONE:
+        return "(none)"
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).strip().removesuffix("\n...")

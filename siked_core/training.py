@@ -55,7 +55,8 @@ def end_of_turn(tokenizer: Any) -> int:
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _SENTINEL}]
     rendered = tokenizer.apply_chat_template(turns, tokenize=False)
     after = rendered.rpartition(_SENTINEL)[2].lstrip()
-    special = set(tokenizer.all_special_ids)
+    # Not every token of a turn is among the tokenizer's named ones: Gemma 3's are not.
+    special = {*tokenizer.all_special_ids, *(id for id, one in tokenizer.added_tokens_decoder.items() if one.special)}
     for token in tokenizer(after, add_special_tokens=False)["input_ids"] if after else []:
         if token in special:
             return int(token)

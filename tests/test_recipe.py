@@ -193,7 +193,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one_at_every_depth(where: str
         ("seed: many", "Bad recipe key 'seed': input should be a valid integer"),
         ("student:", "Bad recipe key 'student': input should be a valid dictionary"),
         ("1: 2", "Bad recipe key '1': keys should be strings"),
-        ("preset: pocke", "Unknown preset 'pocke'. Did you mean 'pocket'? Available: paper, "),
+        ("preset: pocke", "Unknown preset 'pocke'. Did you mean 'pocket'? Available: "),
         ("preset: [pocket]", "The recipe's preset must be a name, not ['pocket']."),
         ("- cot", "must be a mapping of keys, not a list."),
         ("a: 'b", "is not YAML: "),
@@ -303,6 +303,14 @@ def test_any_recipe_comes_back_from_its_yaml(recipe: Recipe) -> None:
     again = validate(yaml.safe_load(recipe.to_yaml()))
     assert again == recipe
     assert differences(recipe, again) == []
+
+
+def test_a_number_that_is_written_another_way_is_no_difference() -> None:
+    one, other = (resolve(changes={"teacher.generator.options": {"share": share}}) for share in (0, 0.0))
+    assert one == other
+    assert differences(one, other) == []
+    told = differences(one, resolve(changes={"teacher.generator.options": {"share": 0.5}}))
+    assert told == ["teacher.generator.options.share: 0 -> 0.5"]
 
 
 @given(recipes(), recipes())
