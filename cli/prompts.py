@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from siked_cli.either import either
 from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
 from siked_cli.output import Output
-from siked_cli.recipe_command import resolve_file
-from siked_cli.switches import open_registry
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from siked_core.prompts import Shown, Token
-    from siked_core.run import Run
 
 TRAINED = ("bold green", "green")
 """By turns, so that one token can be told from the next."""
@@ -56,42 +51,11 @@ def command(
     from siked_core.prompts import shown
 
     output = Output(json=json, quiet=True)
-    with _opened(source, preset, set_ or (), runs, no_plugin, output) as run:
+    with either(source, preset, set_ or (), runs, no_plugin, output) as run:
         found = shown(run, problems, strategies or ())
         output.document([one.as_dict() for one in found])
         for one in found:
             output.show(*_lines(one, run.recipe.teacher.generator.name, run.recipe.training.max_length))
-
-
-@contextmanager
-def _opened(
-    source: str | None,
-    preset: str | None,
-    assignments: Sequence[str],
-    runs: Path,
-    no_plugin: Sequence[str] | None,
-    output: Output,
-) -> Iterator[Run]:
-    """The run that is named, or one of the recipe that is removed again."""
-    from siked_core.errors import RunError
-    from siked_core.recipe_check import check
-    from siked_core.run import attach, locate, start
-
-    registry = open_registry(no_plugin)
-    is_file = source is not None and Path(source).is_file()
-    if source is not None and not is_file and Path(source).suffix not in (".yaml", ".yml"):
-        if (locate(source, runs) / "manifest.json").exists() and (preset or assignments):
-            raise RunError(f"{source} is a run, and has a recipe: --preset and --set are for a recipe.")
-        with attach(source, registry, output.reporter, runs=runs, lock=False) as run:
-            yield run
-        return
-    recipe = resolve_file(Path(source) if source is not None else None, {}, assignments, preset)
-    check(recipe, registry)
-    with (
-        tempfile.TemporaryDirectory(prefix="siked-prompts-") as folder,
-        start(recipe, registry, output.reporter, runs=Path(folder)) as run,
-    ):
-        yield run
 
 
 def _lines(one: Shown, teacher: str, max_length: int) -> list[Text]:

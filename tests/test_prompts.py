@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from siked_core import Message, Prompt
@@ -98,7 +99,8 @@ def test_from_a_recipe_nothing_is_kept(
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr("tempfile.tempdir", None)
-    said = siked("prompts", "--preset", "pocket-smoke", "--strategy", "pot", "--json")
+    pools = f"storage.pools=memory://{tmp_path.name}"
+    said = siked("prompts", "--preset", "pocket-smoke", "--strategy", "pot", "--set", pools, "--json")
     (one,) = json.loads(said.out)
     assert one["strategy"] == "pot"
     assert one["target_of"] == "the first worked example of the bank"
@@ -107,6 +109,7 @@ def test_from_a_recipe_nothing_is_kept(
     assert "answer = " in "".join(token["text"] for token in tokens if token["weight"])
     assert not list(scratch.iterdir())
     assert not (tmp_path / "runs").exists()
+    assert not fsspec.filesystem("memory").find(f"/{tmp_path.name}")
 
 
 def test_of_a_run_its_own_samples_are_shown(siked: Callable[..., Any]) -> None:
