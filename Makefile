@@ -2,8 +2,9 @@
 #
 #   make demo        install siked and distil a student in the embedded world (no network after the installation)
 #   make install     install siked only
-#   make test        install what the tests need, and run them, but for the next
+#   make test        install what the tests need, and run them, but for the next two
 #   make test-recovery  run the tests that kill and damage whole runs
+#   make test-vllm   make an environment for vLLM, unless there is one, and run the tests that ask a real server
 #   make lint        formatting, lint, types
 #   make test-package  build the wheel, install it on its own, and run from it
 #   make fuzz        install atheris, and fuzz what reads a model's text for FUZZ_SECONDS (600)
@@ -13,6 +14,7 @@
 # TORCH_INDEX=URL        a package index to take torch from as well, e.g. one with CPU builds (a much smaller download)
 # RUN_ARGS="--rounds 1"  more options for the demo's run
 # PYTEST_ARGS="-k cot"   more options for pytest
+# SIKED_VLLM_HOME=DIR    where the environment for vLLM is made and kept (~/.cache/siked/vllm; 3.5 GB without CUDA)
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -26,7 +28,7 @@ INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint 
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test test-recovery lint test-package fuzz clean
+.PHONY: demo install test test-recovery test-vllm lint test-package fuzz clean
 
 demo: install
 	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
@@ -34,10 +36,14 @@ demo: install
 install: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not recovery" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not recovery and not vllm" $(PYTEST_ARGS)
 
 test-recovery: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m recovery $(PYTEST_ARGS)
+
+test-vllm: $(VENV)/.installed-test
+	$(BIN)/siked doctor --make vllm
+	$(BIN)/python -m pytest -m vllm $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -8,11 +8,12 @@ under each, 40 of the student, who chooses; completions of about 500 characters 
 of which 3 in 5 are correct and one in 10 repeats the sample before it. They are written by `Pool.append`, in the chunks
 that a stage writes: 4,096 samples, as the generators `replay` and `annotations` do (`--chunk`), and verdicts likewise.
 
-Then `siked mix RUN --round 1` is run: it compares every shard with its digest, opens the ledger of all samples and
-writes the *adaptive* mixture with its texts. Beside it, by turns, pandas does what the published code does: it loads
-all rows, keeps the correct ones, the first for each (question, strategy), takes of the teacher's those whose question
-the student does not solve under that strategy, and writes them all. Each runs in a process of its own; memory is that
-process's peak, and wall time includes its start. Both mixtures have to be of the same samples.
+Then the ledger of all samples is opened, with every shard compared with its digest, and the *adaptive* mixture
+computed; and `siked mix RUN --round 1` is run, which also writes the mixture with its texts. Beside it, by turns,
+pandas does as the published code does: it loads all rows, keeps the correct ones, the first for each (question,
+strategy), takes of the teacher's those whose question the student does not solve under that strategy, and writes them.
+Each runs in a process of its own; memory is its peak, and wall time includes its start. Both mixtures have to be of
+the same samples.
 
 pandas reads the same Parquet shards, which is kinder to it than the JSON lines of the published code.
 
@@ -34,7 +35,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ DRAWS = 10
 CHUNK = 4096
 CORRECT, REPEATED = 0.6, 0.1
 NAME = "scale"
+LABELS = {"open": "ledger opened, mixture computed", "mix": "siked mix (with texts)", "pandas": "pandas (with texts)"}
 Row = dict[str, Any]
 
 
@@ -52,9 +54,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000], help="samples")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement")
     parser.add_argument("--chunk", type=int, default=CHUNK, help="rows of an append")
-    parser.add_argument(
-        "--folder", type=Path, help="where the runs are made, and removed again; about 0.7 GB a million"
-    )
+    parser.add_argument("--folder", type=Path, help="where the runs are made and removed; about 0.5 GB a million")
     parser.add_argument("--no-pandas", action="store_true", help="leave the comparison out")
     parser.add_argument("--resume", type=int, nargs="+", default=[], metavar="N", help="samples of a finished stage")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -89,19 +89,20 @@ def measured(folder: Path, rows: int, repeats: int, chunk: int, with_pandas: boo
     part(work, "run", rows, chunk)
     made = [part(work, "fill", rows, chunk, pool)["answer"] for pool in ("teacher", "round-1")]
     mixture = work / "runs" / NAME / "mixtures" / "round-1.parquet"
-    mix, pandas = [], []
+    opened, mix, pandas = [], [], []
+    command = [sys.executable, "-m", "siked_cli", "mix", NAME, "--round", "1", "--json", "-q"]
     for _ in range(repeats):
-        command = [sys.executable, "-m", "siked_cli", "mix", NAME, "--round", "1", "--json", "-q"]
+        mixture.unlink(missing_ok=True)  # a mixture that is there is not made again
+        opened.append(part(work, "open", rows, chunk))
         mix.append(timed(command, work))
-        ours = mixed(mixture)
+        ours = part(work, "mixed", rows, chunk)["answer"]
         if with_pandas:
             pandas.append(part(work, "pandas", rows, chunk))
-            theirs = pandas[-1].pop("answer")
-            if theirs["keys"] != ours["keys"]:
+            if pandas[-1].pop("answer")["keys"] != ours["keys"]:
                 raise SystemExit("The two mixtures are not of the same samples.")
     shutil.rmtree(work)
     appended = {name: sum(one[name] for one in made) for name in ("rows", "seconds", "cpu_s", "shards", "bytes")}
-    return {"samples": rows, "append": appended, "mix": mix, "pandas": pandas, "mixture": ours["rows"]}
+    return {"samples": rows, "append": appended, "open": opened, "mix": mix, "pandas": pandas, "mixture": ours["rows"]}
 
 
 def part(work: Path, name: str, rows: int, chunk: int, pool: str = "") -> dict[str, Any]:
@@ -127,16 +128,6 @@ def timed(command: list[str], folder: Path) -> dict[str, Any]:
         "peak_mib": round(usage.ru_maxrss / (1 if sys.platform != "darwin" else 1024) / 1024, 1),
         "answer": json.loads(printed),
     }
-
-
-def mixed(mixture: Path) -> dict[str, Any]:
-    script = (
-        "import sys, json, hashlib, polars as pl; keys = sorted(pl.read_parquet(sys.argv[1], columns=['key'])['key']); "
-        "print(json.dumps({'rows': len(keys), 'keys': hashlib.blake2b(''.join(keys).encode()).hexdigest()}))"
-    )
-    done = subprocess.run([sys.executable, "-c", script, mixture], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def resuming(folder: Path, samples: int, repeats: int) -> dict[str, Any]:
@@ -183,9 +174,7 @@ def make_run(given: argparse.Namespace) -> None:
     count = -(-given.rows[0] // (2 * DRAWS * len(STRATEGIES))) + 1  # one is held out for validation
     with (data / "train.jsonl").open("w", encoding="utf-8") as file:
         for number in range(count):
-            question = (
-                f"Ann has {number} pens and buys {number % 97} more in each of {number % 7} shops. How many has she?"
-            )
+            question = f"Ann has {number} pens and buys {number % 97} in each of {number % 7} shops. How many has she?"
             file.write(json.dumps({"id": f"p{number}", "question": question, "answer": str(number)}) + "\n")
     test = {"question": "Who counts these pens?", "answer": "1"}
     (data / "test.jsonl").write_text(json.dumps(test) + "\n", encoding="utf-8")
@@ -294,6 +283,17 @@ def invented(pool: str, problems: list[str]) -> Iterator[tuple[Row, bool]]:
             )
 
 
+def open_ledger(given: argparse.Namespace) -> dict[str, Any]:
+    """What `siked mix` does before it fetches texts."""
+    from siked_core.registry import Registry
+    from siked_core.reporting import SilentReporter
+    from siked_core.run import attach
+    from siked_core.stages.mix import choose
+
+    with attach(NAME, Registry.discover(), SilentReporter()) as run:
+        return {"rows": choose(run, 1).height}
+
+
 def mix_in_pandas(given: argparse.Namespace) -> dict[str, Any]:
     """The published way: all rows in memory, one strategy after another."""
     import pandas as pd
@@ -314,11 +314,23 @@ def mix_in_pandas(given: argparse.Namespace) -> dict[str, Any]:
         kept += [student, teacher[~teacher["problem_id"].isin(solved)]]
     mixture = pd.concat(kept)
     mixture[["key", "problem_id", "strategy", "source", "rationale"]].to_parquet("pandas.parquet")
-    keys = sorted(mixture["key"])
-    return {"rows": len(keys), "keys": hashlib.blake2b("".join(keys).encode()).hexdigest()}
+    return these(mixture["key"])
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Any]] = {"run": make_run, "fill": fill_pool, "pandas": mix_in_pandas}
+def what_was_mixed(given: argparse.Namespace) -> dict[str, Any]:
+    import polars as pl
+
+    return these(pl.read_parquet(Path("runs", NAME, "mixtures", "round-1.parquet"), columns=["key"])["key"])
+
+
+def these(keys: Iterable[str]) -> dict[str, Any]:
+    ordered = sorted(keys)
+    return {"rows": len(ordered), "keys": hashlib.blake2b("".join(ordered).encode()).hexdigest()}
+
+
+Part = Callable[[argparse.Namespace], Any]
+PARTS: dict[str, Part] = {"run": make_run, "fill": fill_pool, "open": open_ledger, "mixed": what_was_mixed}
+PARTS["pandas"] = mix_in_pandas
 
 
 # What came of it
@@ -332,7 +344,7 @@ def exponents(sizes: list[dict[str, Any]]) -> dict[str, float]:
     costs = {"append": [size["append"]["cpu_s"] for size in sizes]}
     costs |= {
         name: [statistics.median(one["cpu_s"] for one in size[name]) for size in sizes]
-        for name in ("mix", "pandas")
+        for name in ("open", "mix", "pandas")
         if all(size[name] for size in sizes)
     }
     return {
@@ -342,28 +354,20 @@ def exponents(sizes: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def table(found: dict[str, Any]) -> str:
-    lines = [
-        "samples      append, rows/s            siked mix: median (min-max)              pandas                     "
-        "ratio of CPU time",
-        "             wall      CPU    s wall              s CPU   MiB peak    s wall     s CPU   MiB peak    "
-        "min median max",
-    ]
+    lines = ["medians (min-max): seconds of wall time, seconds of CPU time, peak memory in MiB"]
     for size in found["sizes"]:
         appended = size["append"]
-        line = (
-            f"{size['samples']:>10,} {appended['rows'] / appended['seconds']:>8,.0f} "
-            f"{appended['rows'] / appended['cpu_s']:>8,.0f}  {spread(size['mix'])}"
-        )
+        per = [f"{appended['rows'] / appended[name]:,.0f}" for name in ("seconds", "cpu_s")]
+        lines.append(f"{size['samples']:,} samples: {per[0]} rows appended a second, {per[1]} a second of CPU time")
+        lines += [f"  {label:<34}{spread(size[name])}" for name, label in LABELS.items() if size[name]]
         if size["pandas"]:
-            ratios = sorted(b["cpu_s"] / a["cpu_s"] for a, b in zip(size["mix"], size["pandas"], strict=True))
-            line += f"  {spread(size['pandas'])}  {ratios[0]:.1f} {statistics.median(ratios):.1f} {ratios[-1]:.1f}"
-        lines.append(line)
-    for one in found["resume"]:
-        lines.append(
-            f"resume of a finished stage of {one['samples']:,} samples: {spread(one['again'])} (s wall, s CPU, MiB)"
-        )
-    slopes = ", ".join(f"{name} {slope:.2f}" for name, slope in found["exponents"].items())
-    return "\n".join([*lines, *([f"CPU time grows with the samples to the power of: {slopes}"] if slopes else [])])
+            ratio = statistics.median(b["cpu_s"] / a["cpu_s"] for a, b in zip(size["mix"], size["pandas"], strict=True))
+            lines.append(f"  CPU time of pandas to that of siked mix: {ratio:.1f}")
+    lines += [f"resume of {one['samples']:,} finished samples: {spread(one['again'])}" for one in found["resume"]]
+    if found["exponents"]:
+        slopes = ", ".join(f"{name} {slope:.2f}" for name, slope in found["exponents"].items())
+        lines.append(f"CPU time grows with the samples to the power of: {slopes}")
+    return "\n".join(lines)
 
 
 def spread(runs: list[dict[str, Any]]) -> str:
@@ -380,7 +384,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for name, label in (("mix", "siked mix"), ("pandas", "pandas")):
+    for name, label in LABELS.items():
         points = [(size["samples"], one["cpu_s"]) for size in found["sizes"] for one in size[name]]
         if points:
             axes.plot(*zip(*points, strict=True), "o", label=label)

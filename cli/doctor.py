@@ -20,6 +20,7 @@ from siked_cli.output import Output
 from siked_cli.switches import open_registry
 
 if TYPE_CHECKING:
+    from siked_core.registry import Registry
     from siked_core.sandbox import Layer, ProgramPool
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "sympy", "pydantic-monty")
@@ -64,6 +65,14 @@ def command(
     device: Annotated[
         bool, typer.Option("--device/--no-device", help="Ask PyTorch for its device, which takes seconds.")
     ] = True,
+    make: Annotated[
+        str | None,
+        typer.Option(
+            "--make",
+            metavar="NAME",
+            help="Make what a plugin works with beside siked, such as vllm's environment, and check nothing else.",
+        ),
+    ] = None,
     no_plugin: NoPlugin = None,
     json: Json = False,
 ) -> None:
@@ -74,6 +83,9 @@ def command(
     from siked_core.sandbox import Limits, ProgramPool
 
     registry = open_registry(no_plugin)
+    if make is not None:
+        _make(registry, make, Output(json=json))
+        return
     with ProgramPool(Limits(timeout_s=_SELF_TEST_S), workers=1, fast=True) as pool:
         layers, refusal = _layers(pool)
         fast = pool.fast_layers()
@@ -99,6 +111,7 @@ def command(
                 if entry.status == "failed"
             ],
         },
+        "companions": _companions(registry),
     }
     output = Output(json=json)
     output.document(content)
@@ -106,6 +119,35 @@ def command(
         _show(output, content)
     if not safe:
         raise typer.Exit(UNCAGED)
+
+
+def _make(registry: Registry, name: str, output: Output) -> None:
+    """Make what a plugin works with, and show what is there then.
+
+    Raises:
+        PluginError: there is no such plugin, or it could not be made.
+    """
+    from siked_core.errors import PluginError, unknown
+
+    named = [entry for entry in registry.find(name) if entry.plugin is not None and entry.status == "active"]
+    if not named:
+        raise PluginError(unknown("plugin", name, [one["plugin"] for one in _companions(registry)]))
+    for entry in named:
+        assert entry.plugin is not None
+        entry.plugin.make_companion(output.reporter.note)
+    found = [one for one in _companions(registry) if one["plugin"] == name]
+    output.document({"companions": found})
+    output.show(*(f"{one['plugin']} works with {one['what']}: {one['found']}" for one in found))
+
+
+def _companions(registry: Registry) -> list[dict[str, str]]:
+    """What plugins work with beside siked's own environment, and whether it is there."""
+    found = (
+        (entry.name, entry.plugin.companion())
+        for entry in registry.entries
+        if entry.plugin and entry.status == "active"
+    )
+    return [{"plugin": name, **asdict(companion)} for name, companion in found if companion is not None]
 
 
 def _layers(pool: ProgramPool) -> tuple[tuple[Layer, ...], str]:
@@ -215,6 +257,8 @@ def _show(output: Output, content: dict[str, Any]) -> None:
     output.show(heading("Plugins"), f"{plugins['active']} active, {len(plugins['failed'])} failed")
     if plugins["failed"]:
         output.show(table(*((one["name"], one["from"], one["why"]) for one in plugins["failed"])))
+    for one in content["companions"]:
+        output.show(heading(f"What {one['plugin']} works with: {one['what']}"), one["found"] or one["remedy"])
     output.show(
         Text("\nPrograms can be run safely here.", style="green")
         if content["safe"]

@@ -106,7 +106,7 @@ Evaluate = Annotated[
 ]
 Limit = Annotated[int | None, _field("data.limit", "Use only so many training problems.", "--limit", WHAT)]
 Teacher = Annotated[
-    str | None, _field("teacher.generator", "Who writes the first rationales.", "--teacher", WHAT, "NAME")
+    str | None, _field("teacher.generator", "Who writes the first rationales.", "--teacher", WHAT, "NAME[:MODEL]")
 ]
 Student = Annotated[
     str | None, _field("student.model", "A model folder, a hub name, or pocket.", "--student", WHAT, "MODEL")

@@ -36,6 +36,7 @@ from siked_core.errors import (
 from siked_core.hookspecs import hookimpl
 from siked_core.records import (
     Claim,
+    Companion,
     Completion,
     Equation,
     Excluded,
@@ -58,6 +59,7 @@ __all__ = [
     "Attempt",
     "Bank",
     "Claim",
+    "Companion",
     "Completion",
     "DataError",
     "Dataset",

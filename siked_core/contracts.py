@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from siked_core.bank import Bank, load_bank
+from siked_core.errors import PluginError
 from siked_core.records import (
     Claim,
+    Companion,
     Completion,
     Loaded,
     Message,
@@ -62,6 +64,25 @@ class Plugin(ABC):
         if not isinstance(options, self.options_type):
             options = self.options_type.model_validate(dict(options or {}))
         self.options: Any = options
+
+    @classmethod
+    def companion(cls) -> Companion | None:
+        """What it works with beside siked's own environment, as found on this machine; None where there is no such
+        thing. Shown by `siked doctor`."""
+        return None
+
+    @classmethod
+    def make_companion(cls, say: Callable[[str], None]) -> None:
+        """Make that, unless it is there, telling what goes on: `siked doctor --make NAME`.
+
+        Raises:
+            PluginError: it could not be made, or there is nothing to make.
+        """
+        raise PluginError(f"The {cls.kind.replace('_', ' ')} '{cls.name}' needs nothing made for it.")
+
+    def check_machine(self) -> None:  # noqa: B027 - most plugins have nothing to check
+        """Raise what would else be raised when it is first used: a program or environment that is not there. Called
+        before anything is made of a recipe, so it is quick, and loads and sends nothing."""
 
 
 class StrategyOptions(Options):

@@ -3,7 +3,9 @@ leaves nothing torn."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from siked_core.errors import RunError
@@ -17,6 +19,21 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def content_of(path: Path) -> str | None:
+    """A hash of a file's content; None where it cannot be read."""
+    try:
+        found = path.stat()
+        return _content_of(path.absolute(), found.st_ino, found.st_mtime_ns, found.st_size)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=10_000)  # a command asks for it at several stages, and the file may be large
+def _content_of(path: Path, inode: int, changed_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 class replacing:  # noqa: N801 - a context manager that reads as a verb

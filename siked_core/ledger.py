@@ -6,6 +6,7 @@ column, which compares with plain text as a column of texts does.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from siked_core.records import Status
@@ -32,6 +33,9 @@ COLUMNS: dict[str, str] = {
 PLACE = ("problem_id", "strategy", "source")
 """What a mixture takes a fixed number of distinct rationales of."""
 
+DRAWS = ROUNDS = 2**16
+"""So many draws, and rounds, are told apart by one number with their cell."""
+
 
 def few() -> pl.Categorical:
     """The type of a column with fewer than 256 different texts: a byte a row."""
@@ -44,8 +48,8 @@ def ledger(judged: pl.DataFrame) -> pl.DataFrame:
     """The ledger of samples with their verdicts, one each: pass rates added. Columns: `COLUMNS`."""
     import polars as pl
 
-    group = ["problem_id", "strategy", "source", "round"]
     right = pl.col("status") == Status.CORRECT.value
+    group = _cell() * ROUNDS + pl.col("round").cast(pl.UInt64)
     return judged.with_columns(pass_rate=right.mean().over(group)).select(*COLUMNS)
 
 
@@ -56,13 +60,10 @@ def ranked(attempts: pl.DataFrame, round: int) -> pl.DataFrame:
     `copies`, how many identical rationales there are; `first`, the key of the first of them, which stands for all;
     `rank`, 0 for the first distinct rationale and its copies, 1 for the next.
     """
-    rows = _trainable(attempts, round)
-    found = _distinct(rows)
-    found = found.with_columns(first=rows.get_column("key")[found.get_column("row")]).drop("row")
-    same = ["cell", "rationale_hash"]
-    return (
-        rows.with_columns(cell=_cell()).join(found, on=same, nulls_equal=True).drop("cell").sort(*PLACE, "draw", "key")
-    )
+    found = _distinct(attempts, round, keep=sys.maxsize)
+    first = attempts.get_column("key")[found.get_column("first")]
+    rows = attempts[found.get_column("row")].with_columns(found.select("copies", "rank"), first=first)
+    return rows.sort(*PLACE, "draw", "key")
 
 
 def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
@@ -73,36 +74,48 @@ def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
     """
     import polars as pl
 
-    rows = _trainable(attempts, round)
-    kept = _distinct(rows).filter(pl.col("rank") < keep)
-    return rows[kept.get_column("row")].with_columns(kept.get_column("copies")).sort(*PLACE, "draw", "key")
+    found = _distinct(attempts, round, keep).filter(pl.col("row") == pl.col("first"))
+    return attempts[found.get_column("row")].with_columns(found.get_column("copies")).sort(*PLACE, "draw", "key")
 
 
-def _trainable(attempts: pl.DataFrame, round: int) -> pl.DataFrame:
+def _distinct(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
+    """The first `keep` distinct rationales of each (problem, strategy, source) that may be trained on, and all that
+    repeat them: `row`, where a sample stands in `attempts`; `first`, where the first one with its rationale does;
+    `copies`, how many there are of it; `rank`, from 0.
+
+    Numbers only, and no hash tables: millions of rows are looked through.
+    """
     import polars as pl
 
     of_this_round = (pl.col("source") == "teacher") | (pl.col("round") == round)
-    return attempts.filter((pl.col("status") == Status.CORRECT.value) & of_this_round)
-
-
-def _distinct(rows: pl.DataFrame) -> pl.DataFrame:
-    """The distinct rationales of each (problem, strategy, source), by draw: `row`, where the first of those that are
-    identical stands; `copies`, how many they are; `rank`, from 0; `cell` and `rationale_hash`, by which they are
-    known. Numbers only: millions of rows are sorted here."""
-    import polars as pl
-
-    return (
-        rows.select("draw", "key", "rationale_hash", cell=_cell())
+    order = _cell() * DRAWS + pl.col("draw").clip(upper_bound=DRAWS - 1).cast(pl.UInt64)
+    left = (
+        attempts.lazy()
         .with_row_index("row")
-        .sort("cell", "draw", "key")
-        .group_by("cell", "rationale_hash", maintain_order=True)
-        .agg(pl.col("row").first(), copies=pl.len())
-        .with_columns(rank=pl.col("row").cum_count().over("cell").cast(pl.Int32) - 1)
+        .filter((pl.col("status") == Status.CORRECT.value) & of_this_round)
+        .select("row", "rationale_hash", order=order)
+        .sort("order")
+        .collect()
     )
+    if left.select((pl.col("order") == pl.col("order").shift()).any()).item():
+        left = left.with_columns(attempts.select("draw", "key")[left.get_column("row")]).sort("order", "draw", "key")
+    left = left.select("row", "rationale_hash", cell=pl.col("order") // DRAWS)
+    found = []
+    for rank in range(keep):  # what is now the first of its cell, and its copies, are taken away
+        begins = pl.col("cell").ne_missing(pl.col("cell").shift()) | (pl.int_range(pl.len()) == 0)
+        start = pl.when(begins).then(pl.int_range(pl.len(), dtype=pl.UInt32)).forward_fill().set_sorted()
+        left = left.with_columns(start=start)
+        same = pl.col("rationale_hash").eq_missing(pl.col("rationale_hash").gather("start"))
+        taken = left.with_columns(first=pl.col("row").gather("start")).filter(same)
+        found.append(taken.select("row", "first", copies=pl.len().over("start"), rank=pl.lit(rank, pl.Int32)))
+        left = left.filter(~same)
+        if left.is_empty():
+            break
+    return pl.concat(found)
 
 
 def _cell() -> pl.Expr:
-    """A number for each (problem, strategy, source)."""
+    """A number below 2^48 for each (problem, strategy, source)."""
     import polars as pl
 
     problem = pl.col("problem_id").cast(pl.Categorical).to_physical().cast(pl.UInt64)

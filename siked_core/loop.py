@@ -16,24 +16,25 @@ from typing import Any
 from siked_core.card import write_card
 from siked_core.files import write_text
 from siked_core.models import SIDE_FILE, read_side_file
+from siked_core.preflight import look_over
 from siked_core.quoted import against
 from siked_core.recipe import StoppingRecipe
 from siked_core.run import Run
 from siked_core.scorecard import MixtureSummary, PoolSummary, RoundReport, RunReport, Scorecard
-from siked_core.spending import document
+from siked_core.spending import document, keep_counts
 from siked_core.stages.evaluate import evaluate
 from siked_core.stages.mix import COMBINED, mix
-from siked_core.stages.prepare import contaminated, excluded, problems
+from siked_core.stages.prepare import contaminated, excluded, first_problem
 from siked_core.stages.rollout import rollout
 from siked_core.stages.teach import teach
-from siked_core.stages.train import check_student, train
+from siked_core.stages.train import train
 
 
 def distill(run: Run) -> RunReport:
     """Run the loop from wherever it stands to its end, and report."""
-    check_student(run)
+    look_over(run)
     for choice in (run.recipe.dataset, *run.recipe.evaluate):
-        problems(run, "test", choice.name)  # read now: a missing file should not surface hours later
+        first_problem(run, "test", choice.name)  # read now: a missing file should not surface hours later
     rounds = [_round(run, 0)]
     stopped = f"the limit of {run.recipe.stopping.rounds} rounds was reached"
     for number in range(1, run.recipe.stopping.rounds + 1):
@@ -55,6 +56,7 @@ def distill(run: Run) -> RunReport:
         training_tokens=_training_tokens(run, rounds),
     )
     write_card(run.student(best.student), run.recipe, [card for card in report.test if card.student == best.student])
+    keep_counts(run)
     spending = {**document(run.path, run.recipe), "quoted": against(run.path, run.recipe)}
     report = replace(report, spending=spending)
     write_text(run.path / "report.json", json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")

@@ -1,8 +1,13 @@
-"""A run's manifest: its recipe, what it was made with, what is done. One JSON file with a digest, replaced whole."""
+"""A run's manifest: its recipe, what it was made with, what is done. One JSON file with a digest, replaced whole.
+
+It also holds outcomes: what something came to that takes long to work out, each with a digest of all that it rests on.
+One is taken for true only while that digest is the same, so it cannot disagree with what is on disk.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,8 @@ from siked_core.keys import digest
 FORMAT = 1
 """Of a run directory's layout. A run of another format is refused."""
 NAME = "manifest.json"
+_OUTCOMES = "outcomes"
+"""What -> the digest of what it rests on, and what it came to (plain values)."""
 
 
 def read_manifest(run: Path, missing_ok: bool = False) -> dict[str, Any]:
@@ -55,3 +62,20 @@ def write_manifest(run: Path, manifest: dict[str, Any]) -> None:
     """
     content = {**manifest, "digest": digest(manifest)}
     write_text(run / NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def recalled(manifest: Mapping[str, Any], what: str, rests_on: str) -> dict[str, Any] | None:
+    """What something came to, if it rested on the same; None where that is not known."""
+    found = manifest.get(_OUTCOMES, {}).get(what)
+    return found["outcome"] if found is not None and found["rests_on"] == rests_on else None
+
+
+def remember(run: Path, what: str, rests_on: str, outcome: Mapping[str, Any]) -> None:
+    """Keep what something came to, over what it came to before.
+
+    Raises:
+        RunError: the manifest cannot be written.
+    """
+    manifest = read_manifest(run)
+    outcomes = {**manifest.get(_OUTCOMES, {}), what: {"rests_on": rests_on, "outcome": dict(outcome)}}
+    write_manifest(run, {**manifest, _OUTCOMES: outcomes})

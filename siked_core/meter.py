@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from siked_core.errors import CapReached
 from siked_core.pilot import SHARED, Pilot
 from siked_core.records import Prompt
-from siked_core.spending import Spent, by_stage, cost, is_priced, written
+from siked_core.spending import Spent, by_stage, cost, is_priced, keep_counts, written
 
 if TYPE_CHECKING:
     from siked_core.run import Run
@@ -52,6 +52,7 @@ class Meter:
     def __init__(self, run: Run, stage: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._run, self._stage, self._clock = run, stage, clock
         self._root = run.parent if isinstance(run, Pilot) else run
+        keep_counts(self._root)
         self._before = sum(by_stage(self._root.path, run.recipe).values(), Spent())
         self._earlier_s = float(run.manifest["stages"].get(stage, {}).get("seconds", 0.0))
         self._here = Spent()

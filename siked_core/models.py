@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,15 @@ def load_config(model: str) -> Any:
     return _loading(model, lambda: AutoConfig.from_pretrained(model))
 
 
-def load_tokenizer(model: str) -> Any:
-    """The model's tokenizer.
+def load_tokenizer(model: str, revision: str | None = None) -> Any:
+    """The model's tokenizer; of a hub model, at a branch, tag or commit.
 
     Raises:
         ModelError: it cannot be found or read.
     """
     from transformers import AutoTokenizer
 
-    return _loading(model, lambda: AutoTokenizer.from_pretrained(model))
+    return _loading(model, lambda: AutoTokenizer.from_pretrained(model, revision=revision))
 
 
 def load_weights(model: str, dtype: Any, device_map: str | None = None) -> Any:
@@ -90,15 +91,37 @@ def fingerprint(folder: str) -> str:
     return hash_files(path)
 
 
+def hub_commit(model: str, revision: str | None = None) -> str:
+    """The commit of a hub model that a branch, a tag or (by default) its newest state means. None of its code is run.
+
+    Raises:
+        ModelError: it cannot be found.
+    """
+    from huggingface_hub import hf_hub_download
+
+    config = _loading(model, lambda: hf_hub_download(model, "config.json", revision=revision))
+    return Path(config).parent.name
+
+
 def hash_files(folder: Path) -> str:
     """A hash of the files of a model folder that decide what it writes."""
+    deciding = [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix in (".safetensors", ".bin", ".json", ".jinja", ".model") and file.name != SIDE_FILE
+    ]
+    states = tuple((found.st_ino, found.st_mtime_ns, found.st_size) for found in map(Path.stat, deciding))
+    return _hash_of(tuple(file.absolute() for file in deciding), states)
+
+
+@lru_cache(maxsize=64)  # a command asks for it at several stages, and the files may be large
+def _hash_of(files: tuple[Path, ...], states: tuple[tuple[int, int, int], ...]) -> str:
     hasher = hashlib.blake2b(digest_size=16)
-    for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".bin", ".json", ".jinja", ".model") and file.name != SIDE_FILE:
-            hasher.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 22):
-                    hasher.update(block)
+    for file in files:
+        hasher.update(file.name.encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                hasher.update(block)
     return hasher.hexdigest()
 
 
@@ -146,16 +169,23 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
 
     Where the chat template has no place for a system message, that message opens the first turn.
     """
-    messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
+    fitted = fit_to_template(tokenizer, prompt)
+    messages = [{"role": message.role, "content": message.content} for message in fitted.messages]
     if tokenizer.chat_template:
-        own = tokenizer.chat_template
-        template = own if isinstance(own, str) else None  # None: the default one of several
-        if len(messages) > 1 and messages[0]["role"] == "system" and not _takes_system(tokenizer, template):
-            first, second, *others = messages
-            messages = [{**second, "content": f"{first['content']}\n\n{second['content']}"}, *others]
         return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
     # A base model as a teacher: the turns, one after another.
     return "\n\n".join(message["content"] for message in messages) + "\n\n"
+
+
+def fit_to_template(tokenizer: Any, prompt: Prompt) -> Prompt:
+    """The prompt as the chat template can render it: a system message that it has no place for opens the first turn."""
+    own = tokenizer.chat_template
+    template = own if isinstance(own, str) else None  # None: the default one of several
+    turns = prompt.messages
+    if not own or len(turns) < 2 or turns[0].role != "system" or _takes_system(tokenizer, template):
+        return prompt
+    opened = replace(turns[1], content=f"{turns[0].content}\n\n{turns[1].content}")
+    return replace(prompt, messages=(opened, *turns[2:]))
 
 
 @lru_cache(maxsize=16)

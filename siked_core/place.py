@@ -65,8 +65,12 @@ class Place(ABC):
         """Give a file of this folder another name in it. One that is missing is passed over."""
 
     @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """The bytes of every file in it, however deep, by name, in no order. Empty where it does not exist."""
+
     def size(self) -> int:
         """Bytes of all files in it."""
+        return sum(self.sizes().values())
 
     def file(self, name: str) -> str:
         """Where a file of this folder is, as a person would write it."""
@@ -92,8 +96,7 @@ class LocalPlace(Place):
         return hash(self.path)
 
     def names(self) -> list[str]:
-        found = (path for path in self.path.rglob("*") if path.suffix != ".tmp" and path.is_file())
-        return sorted(path.relative_to(self.path).as_posix() for path in found)
+        return sorted(self.sizes())
 
     def entries(self) -> list[str]:
         return [path.name for path in self.path.glob("*")]
@@ -136,8 +139,8 @@ class LocalPlace(Place):
         except OSError as error:
             raise unwritable(place, error) from None
 
-    def size(self) -> int:
-        return sum((self.path / name).stat().st_size for name in self.names())
+    def sizes(self) -> dict[str, int]:
+        return dict(_sizes(str(self.path)))
 
     def file(self, name: str) -> str:
         return str(self.path / PurePosixPath(name))
@@ -162,3 +165,17 @@ class LocalPlace(Place):
                 shutil.copytree(self.path, target, ignore=shutil.ignore_patterns(".*.tmp"), copy_function=take)
             except OSError as error:
                 raise unwritable(target, error) from None
+
+
+def _sizes(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
+    try:
+        found = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        name = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _sizes(entry.path, f"{name}/")
+        elif entry.is_file() and not name.endswith(".tmp"):
+            with contextlib.suppress(FileNotFoundError):  # it was being written, or is sent meanwhile
+                yield name, entry.stat().st_size

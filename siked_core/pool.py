@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import xxhash
 
 from siked_core.errors import RunError
 from siked_core.files import replacing, write_text
@@ -53,6 +55,12 @@ VERDICTS: dict[str, str] = {
     "evidence": "String",  # what was judged: the text, the question, the gold answer, and whatever is judged with it
     "rationale_hash": "UInt64",  # stands for the rationale
 }
+
+
+_HASHES: tuple[Callable[..., Any], ...] = (xxhash.xxh3_64, partial(hashlib.blake2b, digest_size=8))
+"""Of 64 bits each, against accidents, not against attackers. New shards have the first, which costs little more than
+reading them; tables, and shards of an earlier version, have the second."""
+_CHANGED = "its content is not what was written"
 
 
 class Pool:
@@ -186,8 +194,8 @@ def uncut_by(max_tokens: int) -> pl.Expr:
 
 
 def digest_of(content: bytes) -> str:
-    """BLAKE2b, 64 bits: against accidents, not against attackers."""
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
+    """What a shard has in its name."""
+    return str(_HASHES[0](content).hexdigest())
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
@@ -196,10 +204,11 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
+    digest = _HASHES[1]
     content = _parquet(frame)
-    present = digest_of(path.read_bytes()) if path.exists() else ""
+    present = digest(path.read_bytes()).hexdigest() if path.exists() else ""
     # Both digests hold until the file itself is replaced: a kill between the two writes must not look like damage.
-    hold = [digest_of(content), *(one for one in expected_digests(path) if one == present)]
+    hold = [digest(content).hexdigest(), *(one for one in expected_digests(path) if one == present)]
     write_text(beside(path), "".join(f"{one}\n" for one in dict.fromkeys(hold)))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -224,8 +233,8 @@ def _sound_content(path: Path) -> bytes:
 
 
 def _sound(content: bytes, where: object, expected: Sequence[str]) -> bytes:
-    if expected and digest_of(content) not in expected:
-        raise _damaged(where, "its content is not what was written")
+    if expected and not any(digest(content).hexdigest() in expected for digest in _HASHES):
+        raise _damaged(where, _CHANGED)
     return content
 
 
@@ -251,8 +260,21 @@ def _sound_columns(shard: Path) -> frozenset[str]:
 def _sound_columns_of(shard: Path, inode: int, changed_ns: int, size: int) -> frozenset[str]:
     import polars as pl
 
-    content = _sound_content(shard)
-    return frozenset(pl.read_parquet_schema(io.BytesIO(content)) if expected_digests(shard) else ())
+    expected = expected_digests(shard)
+    if not expected:
+        return frozenset()
+    if not any(_digest_in(shard, digest) in expected for digest in _HASHES):
+        raise _damaged(shard, _CHANGED)
+    return frozenset(pl.read_parquet_schema(shard))
+
+
+def _digest_in(path: Path, digest: Callable[..., Any]) -> str:
+    """The digest of a file that need not be in memory."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, digest).hexdigest()
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {error.strerror or error}.") from None
 
 
 def _damaged(path: object, why: str) -> RunError:

@@ -11,15 +11,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from siked_core.contracts import TrainingRow
+from siked_core.errors import RunError
+from siked_core.finished import Finished
 from siked_core.models import choose_device, choose_dtype, encode, load_config, load_tokenizer
 from siked_core.prompts import verified_rationales, worked_examples
 from siked_core.run import Run
 from siked_core.stages.prepare import problems
+from siked_core.stages.train import original_student
 from siked_core.student import prepare_tokenizer, resolve_model
 from siked_core.training import row_encoder
 
 SAMPLE = 200
 """Training problems that are looked at."""
+VERIFIED = "verified rationales"
 Level = Literal["fine", "warning", "error"]
 
 
@@ -36,8 +40,29 @@ class Finding:
         return asdict(self)
 
 
+def look_over(run: Run) -> None:
+    """Fail now rather than after the teacher has been paid; warn of the rest. Once, while nothing of it changes.
+
+    Raises:
+        RunError: the run would fail.
+        ModelError: the student cannot be loaded, or lacks a chat template, a pad token or an end-of-sequence token.
+    """
+    finished = Finished(run, "preflight", given=original_student(run))
+    if finished.outcome() is not None:
+        return
+    findings = preflight(run)
+    errors = [one for one in findings if one.level == "error"]
+    if errors:
+        more = f" ({len(errors) - 1} more: `siked doctor {run.path}`)" if len(errors) > 1 else ""
+        raise RunError(f"Before anything is spent: {errors[0].what}: {errors[0].says}{more}")
+    for one in findings:
+        if one.level == "warning":
+            run.reporter.warn(f"{one.what}: {one.says}")
+    finished.keep({})
+
+
 def preflight(run: Run) -> list[Finding]:
-    """Look a run over before it spends anything.
+    """What there is to say of a run before it spends anything.
 
     Raises:
         ModelError: the student cannot be loaded, or lacks a chat template, a pad token or an end-of-sequence token.
@@ -119,7 +144,7 @@ def _targets(run: Run, tokenizer: Any) -> Iterator[Finding]:
             for problem in known
             if (rationale := verified.get((problem.id, name))) is not None
         ]
-        whose = "verified rationales"
+        whose = VERIFIED
         if not rows:
             whose = "worked examples of its bank"
             rows = [
@@ -133,7 +158,7 @@ def _targets(run: Run, tokenizer: Any) -> Iterator[Finding]:
         long = sum(one > length for one in lengths)
         if long:
             yield Finding(
-                "error" if long == len(rows) else "warning",
+                "error" if long == len(rows) and whose == VERIFIED else "warning",
                 "targets",
                 f"{told}; {long:,} are longer than training.max_length = {length:,}, and would be left out.",
             )

@@ -16,13 +16,19 @@ PACKAGES = ("siked", "torch", "transformers", "trl", "peft", "polars")
 
 def made_with(recipe: Recipe, registry: Registry) -> dict[str, dict[str, str]]:
     """What a manifest keeps under "versions" and "plugins" ("kind:name" to the plugin's version and its package's)."""
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    here = {**versions(), "platform": platform.platform()}
+    return {"versions": here, "plugins": dict(sorted(_plugins(recipe, registry)))}
+
+
+def versions() -> dict[str, str]:
+    """Of Python, siked, and the libraries that results may depend on."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            versions[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {"versions": versions, "plugins": dict(sorted(_plugins(recipe, registry)))}
+    return found
 
 
 def changes(manifest: Mapping[str, Any], now: Mapping[str, Mapping[str, str]]) -> list[str]:

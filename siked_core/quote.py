@@ -18,6 +18,7 @@ from siked_core.files import write_text
 from siked_core.forecast import Forecast, Resampled, at_most, each, exactly, total, unlike, up_to
 from siked_core.pilot import Pilot, open_pilot
 from siked_core.pool import read_parquet
+from siked_core.preflight import look_over
 from siked_core.quoted import size
 from siked_core.recipe import Recipe
 from siked_core.records import Source, Status
@@ -30,7 +31,7 @@ from siked_core.stages.mix import mix
 from siked_core.stages.prepare import dealt, problems
 from siked_core.stages.rollout import rollout
 from siked_core.stages.teach import POOL, teach
-from siked_core.stages.train import check_student, train
+from siked_core.stages.train import train
 from siked_core.stages.verify import verdicts_of
 from siked_core.stopwatch import Stopwatch, Timing
 
@@ -95,7 +96,7 @@ def quote(run: Run, count: int) -> dict[str, Any]:
         CapReached: the pilot itself might take the run past one of its caps.
         RunError: the teacher got nothing right, so that there is nothing to train on.
     """
-    check_student(run)
+    look_over(run)
     watch = Stopwatch(run.reporter)
     pilot = open_pilot(run, count, watch)
     before = {stage: entry.get("seconds") for stage, entry in pilot.manifest["stages"].items()}

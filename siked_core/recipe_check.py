@@ -37,7 +37,7 @@ def check(recipe: Recipe, registry: Registry) -> None:
     if recipe.storage.pools is not None:
         probe(recipe.storage.pools, recipe.storage.options)
     _check_exists(recipe.data.path, "data.path")
-    for key, kind, choice in _choices(recipe):
+    for key, kind, choice in choices(recipe):
         _check_files(registry.create(kind, choice.name, choice.options), f"{key}.options")
     for key, choice in (("dataset", recipe.dataset), *((f"evaluate.{one.name}", one) for one in recipe.evaluate)):
         _check_files(make_dataset(recipe, registry, choice), f"{key}.options")
@@ -52,12 +52,12 @@ def check(recipe: Recipe, registry: Registry) -> None:
     if recipe.teacher.samples and recipe.teacher.generator.name == POCKET != recipe.dataset.name:
         raise RecipeError(
             f"The teacher 'pocket' knows the pocket world only, not '{recipe.dataset.name}'. Name one with --teacher "
-            "(teacher.generator): a model through transformers or openai (an API), annotations (the data's own "
+            "(teacher.generator): a model through transformers, vllm or openai (an API), annotations (the data's own "
             "solutions), or replay."
         )
 
 
-def _choices(recipe: Recipe) -> Iterator[tuple[str, Kind, PluginChoice]]:
+def choices(recipe: Recipe) -> Iterator[tuple[str, Kind, PluginChoice]]:
     """Every plugin that is named, with its place in the recipe. Data sets and the student's
     generator, which are given more than their own options, are checked apart."""
     for choice in recipe.strategies:
@@ -83,12 +83,13 @@ def _check_student(recipe: Recipe, registry: Registry) -> None:
 
 
 def _check_files(plugin: Plugin, place: str) -> None:
-    """An option that holds a path names something that must be there."""
+    """An option that holds a path names something that must be there, and so must be what the plugin works with."""
     for name in type(plugin.options).model_fields:
         value: Any = getattr(plugin.options, name)
         for path in value if isinstance(value, list | tuple) else [value]:
             if isinstance(path, Path):
                 _check_exists(path, f"{place}.{name}")
+    plugin.check_machine()
 
 
 def _check_exists(path: Path | None, place: str) -> None:

@@ -162,6 +162,18 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """What a plugin works with beside siked's own environment: another environment, a program."""
+
+    what: str
+    """"an environment with vLLM"."""
+    found: str
+    """What and where it is; empty where it is not there."""
+    remedy: str
+    """Where it is not there: why, and what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Excluded:
     """A problem that a data set holds but that cannot be used, and why."""
 

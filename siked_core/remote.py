@@ -126,8 +126,9 @@ class RemotePlace(Place):
             except FileNotFoundError:
                 return
 
-    def size(self) -> int:
-        return sum(self._held().values()) + self._unsent.size()
+    def sizes(self) -> dict[str, int]:
+        waiting = self._unsent.sizes()  # first: what is sent meanwhile is then in both
+        return {**waiting, **self._held()}
 
     def copy_from(self, other: RemotePlace, names: Sequence[str]) -> None:
         """Take over files of another folder of the same file system: they do not pass through this machine."""

@@ -138,6 +138,10 @@ class Run:
         """The keys of the samples that belong to a pool under the present recipe; a pool may hold more."""
         return self.path / "wanted" / f"{name}.parquet"
 
+    def review(self, pool: str) -> Path:
+        """The problems on which a pool's samples do not agree, where they are judged together."""
+        return self.path / "reviews" / f"{pool}.jsonl"
+
     def mixture(self, name: str) -> Path:
         return self.path / "mixtures" / f"{name}.parquet"
 

@@ -144,6 +144,10 @@ class MixtureSummary:
     alpha: float
     """The share of the teacher's rows (section 3 of the SIKeD paper)."""
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> MixtureSummary:
+        return cls(**content)
+
 
 @dataclass(frozen=True, slots=True)
 class TopUpSummary:
@@ -191,6 +195,11 @@ class PoolSummary:
     set_aside: int = 0
     """Samples that a verifier failed on; they are in none of the other counts."""
     top_up: TopUpSummary | None = None
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> PoolSummary:
+        top_up = content["top_up"]
+        return cls(**{**content, "top_up": TopUpSummary(**top_up) if top_up else None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What a run has spent: tokens and their price from the samples on disk, hours from the manifest.
 
 Nothing is kept up beside those, so the figures are right after a kill, a resume or a repair, and nothing can be
-counted twice. A quote's pilot, whose samples lie in `RUN/quote`, counts as well. What a fork took over from another run
-was paid for there. A row's source says who is paid: the teacher, the student, or, of what a verifier was replied
-(`siked_core.stages.replies`), the language model that it asked.
+counted twice. A pool that is as it was when it was counted is not counted again (`keep_counts`). A quote's pilot, whose
+samples lie in `RUN/quote`, counts as well. What a fork took over from another run was paid for there. A row's source
+says who is paid: the teacher, the student, or, of what a verifier was replied (`siked_core.stages.replies`), the
+language model that it asked.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siked_core.errors import RecipeError
-from siked_core.files import write_text
-from siked_core.manifest import read_manifest, write_manifest
+from siked_core.files import content_of, write_text
+from siked_core.keys import digest
+from siked_core.manifest import read_manifest, recalled, remember, write_manifest
 from siked_core.pool import SAMPLES, Pool, read_parquet
 from siked_core.recipe import Recipe
 from siked_core.recipe_spending import STUDENT, Price
@@ -173,7 +175,7 @@ def keep_changes(run: Run) -> None:
     if manifest["recipe"] != recipe:
         manifest = {**manifest, "recipe": recipe}
         write_text(run.path / "recipe.yaml", run.recipe.to_yaml())
-    taken = {} if run.resumed else {pool: _counts(run.path, pool) for pool in pools(run.path)}
+    taken = {} if run.resumed else {pool: _counts(run.path, pool, manifest) for pool in pools(run.path)}
     if taken and TAKEN_OVER not in manifest:
         manifest = {**manifest, TAKEN_OVER: taken}
     if manifest != run.manifest:
@@ -183,21 +185,43 @@ def keep_changes(run: Run) -> None:
 def _stages(run: Path, recipe: Recipe) -> Iterator[tuple[str, Spent]]:
     manifest = read_manifest(run)
     seconds = {stage: float(entry.get("seconds", 0.0)) for stage, entry in manifest["stages"].items()}
-    tokens = {stage_of(pool): _pool_spent(run, pool, recipe, manifest.get(TAKEN_OVER, {})) for pool in pools(run)}
+    tokens = {stage_of(pool): _pool_spent(run, pool, recipe, manifest) for pool in pools(run)}
     for stage in dict.fromkeys([*seconds, *tokens]):
         yield stage, tokens.get(stage, Spent()) + Spent(seconds=seconds.get(stage, 0.0))
 
 
-def _pool_spent(run: Path, pool: str, recipe: Recipe, taken: Mapping[str, Any]) -> Spent:
+def keep_counts(run: Run) -> None:
+    """Count the samples of every pool, and keep that in the manifest, so that a pool to which nothing is added is
+    counted once."""
+    manifest = run.manifest
+    for pool in pools(run.path):
+        rests_on = _counted(run.path, pool)
+        if recalled(manifest, f"count {pool}", rests_on) is None:
+            remember(run.path, f"count {pool}", rests_on, _count(run.path, pool))
+
+
+def _counted(run: Path, pool: str) -> str:
+    """A digest of what is counted of a pool: its shards, by name and size, and which samples were brought in."""
+    brought_in = run / "imports" / f"{pool}.parquet"
+    return digest([(place_of(run) / "pools" / pool).sizes(), content_of(brought_in)])
+
+
+def _pool_spent(run: Path, pool: str, recipe: Recipe, manifest: Mapping[str, Any]) -> Spent:
     total = Spent()
-    for source, counts in _counts(run, pool).items():
+    taken = manifest.get(TAKEN_OVER, {})
+    for source, counts in _counts(run, pool, manifest).items():
         before = taken.get(pool, {}).get(source, {"samples": 0, "tokens_in": 0, "tokens_out": 0})
         samples, inside, out = (max(0, counts[name] - before[name]) for name in ("samples", "tokens_in", "tokens_out"))
         total += Spent(samples, inside, out, cost(recipe, source, inside, out))
     return total
 
 
-def _counts(run: Path, pool: str) -> dict[str, dict[str, int]]:
+def _counts(run: Path, pool: str, manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    known = recalled(manifest, f"count {pool}", _counted(run, pool))
+    return _count(run, pool) if known is None else known
+
+
+def _count(run: Path, pool: str) -> dict[str, dict[str, int]]:
     import polars as pl
 
     table = written(run, pool).group_by("source", maintain_order=True)

@@ -63,7 +63,7 @@ class Call:
 class FakeApi:
     """A server on this machine; what it does is `respond`."""
 
-    def __init__(self, respond: Callable[[Call], Reply] | None = None) -> None:
+    def __init__(self, respond: Callable[[Call], Reply] | None = None, port: int = 0) -> None:
         self.respond = respond or (lambda call: Reply(answer(f"To {call.question}.")))
         self.calls: list[Call] = []
         self.answered: list[Call] = []
@@ -82,7 +82,7 @@ class FakeApi:
         """So many downloads of files break off in the middle."""
         self.create_drops = 0
         """So many times a batch is made, and the connection lost before that is told."""
-        server = _Server(("127.0.0.1", 0), _handler(self))
+        server = _Server(("127.0.0.1", port), _handler(self))
         self.server = server
         self.url = f"http://127.0.0.1:{server.server_port}/v1"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -193,7 +193,9 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             address = urlsplit(self.path)
             parts = address.path.removeprefix("/v1/").split("/")
-            if parts[0] == "files":
+            if address.path == "/health":
+                self.send(Reply({}))
+            elif parts[0] == "files":
                 content = api.files.get(parts[1])
                 if content is None:
                     self.send(Reply(refusal("no such file"), 404))

@@ -613,7 +613,7 @@ def test_without_the_client_one_line_names_the_extra(tmp_path: Path) -> None:
         "except Exception as error:\n    print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.stdout.startswith("PluginError The generator 'openai' needs the official client"), done.stderr
+    assert done.stdout.startswith("PluginError The generators 'openai' and 'vllm' need OpenAI's client"), done.stderr
     assert "pip install 'siked[openai]'" in done.stdout
 
 
@@ -821,10 +821,11 @@ def test_the_documented_options_are_options() -> None:
     page = (Path(__file__).parents[1] / "docs" / "generators.md").read_text(encoding="utf-8")
     tables = [yaml.safe_load(found) for found in re.findall(r"^\| .*`(\{model: .*\})`", page, re.MULTILINE)]
     blocks = [yaml.safe_load(found) for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
-    blocks = [next(iter(block.values()))["generator"]["options"] for block in blocks]
-    assert (len(tables), len(blocks)) == (6, 2)
-    for options in [*tables, *blocks]:
+    chosen = [next(iter(block.values()))["generator"] for block in blocks]
+    assert (len(tables), [one["name"] for one in chosen]) == (6, ["openai", "openai", "vllm"])
+    for options in [*tables, *(one["options"] for one in chosen if one["name"] == "openai")]:
         OpenAIOptions(**{"model": "the student", **options})
+    Registry.discover().create("generator", "vllm", chosen[-1]["options"])
 
 
 def test_it_is_listed_and_described() -> None:

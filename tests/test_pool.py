@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +13,7 @@ import pytest
 from siked_core.errors import RunError
 from siked_core.files import write_text
 from siked_core.ledger import COLUMNS, candidates, ledger
-from siked_core.pool import SAMPLES, VERDICTS, Pool
+from siked_core.pool import SAMPLES, VERDICTS, Pool, digest_of
 from siked_core.testing import toy_sample as row
 
 
@@ -58,6 +60,25 @@ def test_a_torn_shard_is_named(tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(RunError, match=r"00000000-\w+\.parquet is damaged: its content is not what was written"):
         pool.read()
+
+
+@pytest.mark.parametrize("digest", [digest_of, lambda content: hashlib.blake2b(content, digest_size=8).hexdigest()])
+def test_any_flipped_byte_is_seen(tmp_path: Path, digest: Callable[[bytes], str]) -> None:
+    """Also in a shard of an earlier version, whose name has another digest."""
+    pool = Pool(tmp_path, SAMPLES)
+    pool.append([row("a"), row("b")])
+    (written,) = tmp_path.glob("00000000-*.parquet")
+    content = written.read_bytes()
+    shard = written.rename(tmp_path / f"00000000-{digest(content)}.parquet")
+    assert pool.scan(["key"]).collect().get_column("key").to_list() == ["a", "b"]
+    assert pool.read().height == pool.shard(shard.name).height == 2
+    for place in range(0, len(content), len(content) // 50):
+        shard.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        os.utime(shard, ns=(place, place))
+        with pytest.raises(RunError, match="its content is not what was written"):
+            pool.scan(["key"])
+        with pytest.raises(RunError, match="its content is not what was written"):
+            pool.shard(shard.name)
 
 
 def test_text_is_replaced_whole(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from siked_core.format import StudentFormat
 from siked_core.keys import digest, reading, sample_key
-from siked_core.ledger import COLUMNS, candidates, few, ledger, ranked
+from siked_core.ledger import COLUMNS, DRAWS, candidates, few, ledger, ranked
 from siked_core.pool import SAMPLES, VERDICTS, Pool, digest_of
 from siked_core.records import Message, Problem, Prompt, Sampling, Step, WorkedSolution
 from siked_core.registry import Registry
@@ -112,6 +112,17 @@ def test_a_sample_that_was_drawn_again_has_no_verdict_until_it_is_judged_again(r
     assert table.get_column("status").null_count() == 1
 
 
+def test_of_two_verdicts_on_the_same_the_latest_counts(run: Run) -> None:
+    before = plain(attempts(run, "round-1"))
+    verdict = run.verdicts("round-1").read().row(7, named=True)
+    run.verdicts("round-1").append([{**verdict, "status": "timeout"}])
+    table = attempts(run, "round-1")
+    assert table.filter(pl.col("key") == verdict["key"]).get_column("status").to_list() == ["timeout"]
+    assert [row for row in plain(table) if row[0] != verdict["key"]] == [
+        row for row in before if row[0] != verdict["key"]
+    ]
+
+
 def test_a_pool_may_hold_more_than_the_recipe_asks_for(run: Run) -> None:
     extra = {**run.pool("teacher").read().row(0, named=True), "key": "other", "problem_id": "of another data set"}
     before = plain(attempts(run, "teacher"))
@@ -163,7 +174,7 @@ ROW = st.tuples(
     st.sampled_from("pq"),
     st.sampled_from(["cot", "pot", None]),
     st.sampled_from([("teacher", 0), ("student", 1), ("student", 2)]),
-    st.integers(0, 3),
+    st.sampled_from([0, 1, 2, 3, DRAWS - 1, DRAWS, 2 * DRAWS]),
     st.sampled_from(["correct", "wrong"]),
     st.integers(0, 2),
 )

@@ -11,14 +11,16 @@ import pytest
 import torch
 
 from siked_core import preflight as module
+from siked_core.errors import RunError
+from siked_core.loop import distill
 from siked_core.models import load_tokenizer
-from siked_core.preflight import Finding, preflight, worst
+from siked_core.preflight import Finding, look_over, preflight, worst
 from siked_core.recipe import validate
 from siked_core.registry import Registry
 from siked_core.reporting import SilentReporter
 from siked_core.run import Run, start
 from siked_core.stages.teach import teach
-from siked_core.testing import make_tiny_student, toy_recipe, toy_registry
+from siked_core.testing import ToyTeacher, make_tiny_student, toy_recipe, toy_registry
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +122,33 @@ def test_a_local_teachers_context(tmp_path: Path, tiny: Path) -> None:
     content["strategies"] = [{"name": "cot", "options": {"shots": 0, "instruction": "Think."}}]
     with start(validate(content), Registry.discover(), SilentReporter(), runs=tmp_path, name="short") as run:
         assert of(preflight(run), "teacher's prompts").level == "fine"
+
+
+def test_a_run_that_would_fail_is_stopped_before_the_teacher_is_asked(tmp_path: Path, tiny: Path) -> None:
+    training = toy_recipe(tiny)["training"] | {"max_length": 2048}
+    asked = ToyTeacher.calls
+    with (
+        opened(tmp_path, tiny, training=training) as run,
+        pytest.raises(RunError, match=r"context: training.max_length = 2,048 is above the student's context"),
+    ):
+        distill(run)
+    assert ToyTeacher.calls == asked
+
+
+def test_warnings_are_said_once(tmp_path: Path, tiny: Path) -> None:
+    for expected in (["student's prompts"], []):
+        reporter = Warnings()
+        recipe = validate(toy_recipe(tiny, rollout={"max_tokens": 1020}))
+        with start(recipe, toy_registry(), reporter, runs=tmp_path, name="run") as run:
+            look_over(run)
+        assert [text.partition(":")[0] for text in reporter.said] == expected
+
+
+class Warnings(SilentReporter):
+    """Keeps what is warned of."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)

@@ -11,11 +11,12 @@ from typing import Any
 from siked_core.contracts import Attempt, Selector
 from siked_core.errors import RunError
 from siked_core.files import write_text
+from siked_core.finished import Finished
 from siked_core.records import Problem, Sampling, Status, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import Score, Scorecard, StrategyScore
-from siked_core.stages.generate import EVALUATIONS, draw, student_wants
-from siked_core.stages.prepare import problems
+from siked_core.stages.generate import EVALUATIONS, draw, key_of, student_wants
+from siked_core.stages.prepare import first_problem, problems
 from siked_core.stages.rollout import open_student
 from siked_core.stages.verify import verdicts_of, verify
 
@@ -38,16 +39,23 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
         asked |= set(run.recipe.strategy_names)
     asked.add(None)
     order: list[str | None] = [None, *(name for name in run.recipe.strategy_names if name in asked)]
-    known = problems(run, split, dataset)
+    strategies = [run.strategies[name] if name else None for name in order]
     pool = f"{EVALUATIONS}/{student}/{dataset}-{split}"
+    stage = f"evaluate {student} on {dataset} {split}"
+    path = run.path / "scorecards" / f"{student}.{dataset}-{split}.json"
     sampling = Sampling(max_tokens=recipe.max_tokens)
-    wanted = student_wants(run.format, [run.strategies[name] if name else None for name in order], known, 1)
     with closing(open_student(run, student)) as generator:
+        first = student_wants(run.format, strategies, [first_problem(run, split, dataset)], 1)
+        keys = [key_of(run, item, sampling, generator) for item in first]
+        finished = Finished(run, stage, pools=[pool], files=[path], given=keys)
+        if (outcome := finished.outcome()) is not None:
+            return Scorecard.from_dict(outcome)
+        known = problems(run, split, dataset)
         draw(
             run,
             pool,
-            wanted,
-            stage=f"evaluate {student} on {dataset} {split}",
+            student_wants(run.format, strategies, known, 1),
+            stage=stage,
             generator=generator,
             sampling=sampling,
             source="student",
@@ -57,8 +65,8 @@ def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
     if summary.set_aside:
         raise RunError(f"{summary.set_aside:,} samples of {pool} could not be judged, so {student} cannot be scored.")
     card = _score(run, student, dataset, split, known, selector, pool)
-    path = run.path / "scorecards" / f"{student}.{dataset}-{split}.json"
     write_text(path, json.dumps(card.as_dict(), indent=2, ensure_ascii=False) + "\n")
+    finished.keep(card.as_dict())
     return card
 
 

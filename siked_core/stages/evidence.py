@@ -32,6 +32,16 @@ def judge_of(run: Run, strategy: str, verifier: Verifier) -> str:
     return digest([reading(run.strategies[strategy]), verifier.fingerprint])
 
 
+def judge(judges: Mapping[str, str]) -> pl.Expr:
+    """What judges a sample, by its strategy. (`replace_strict` would have Polars hold all samples at once.)"""
+    import polars as pl
+
+    found = pl.lit(NO_TAG)
+    for strategy, one in judges.items():
+        found = pl.when(pl.col("strategy") == strategy).then(pl.lit(one)).otherwise(found)
+    return found
+
+
 def whole(verifiers: Mapping[str, Verifier]) -> list[str]:
     """The strategies whose verifier judges all samples of a problem together."""
     return [name for name, verifier in verifiers.items() if verifier.scope == "problem"]
@@ -45,13 +55,14 @@ def with_evidence(samples: pl.LazyFrame, known: Iterable[Problem], together: Col
         known: the problems that they answer.
         together: the strategies whose verifier judges all samples of a problem together (`whole`).
     """
+    return with_evidence_on(asked_of(known), samples, together)
+
+
+def with_evidence_on(asked: pl.DataFrame, samples: pl.LazyFrame, together: Collection[str]) -> pl.LazyFrame:
+    """The same, where it is known what was asked (`asked_of`)."""
     import polars as pl
 
-    problems = pl.DataFrame(
-        [(problem.id, asked(problem)) for problem in known],
-        schema={"problem_id": pl.String, "asked": pl.String},
-        orient="row",
-    ).lazy()
+    problems = asked.lazy()
     parts = [pl.col("text_hash").cast(pl.String), pl.col("asked")]
     if together:
         problems = problems.join(_together(samples, together).lazy(), on="problem_id", how="left")
@@ -62,6 +73,14 @@ def with_evidence(samples: pl.LazyFrame, known: Iterable[Problem], together: Col
         .with_columns(evidence=pl.concat_str(parts, separator="."))
         .drop("asked", "together", strict=False)
     )
+
+
+def asked_of(known: Iterable[Problem]) -> pl.DataFrame:
+    """A hash of each problem's question and gold answer. Columns: problem_id, asked."""
+    import polars as pl
+
+    rows = [(problem.id, asked(problem)) for problem in known]
+    return pl.DataFrame(rows, schema={"problem_id": pl.String, "asked": pl.String}, orient="row")
 
 
 def asked(problem: Problem) -> str:

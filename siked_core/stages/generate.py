@@ -32,9 +32,14 @@ EVALUATIONS = "evaluations"
 """Pools under this name hold evaluations: `evaluations/STUDENT/DATASET-SPLIT`."""
 
 
+def is_evaluation(pool: str) -> bool:
+    """Whether a pool's verdicts score a student."""
+    return pool.startswith(f"{EVALUATIONS}/")
+
+
 def split_of(run: Run, pool: str) -> tuple[str, str]:
     """The data set and split whose questions a pool answers."""
-    if not pool.startswith(f"{EVALUATIONS}/"):
+    if not is_evaluation(pool):
         return run.recipe.dataset.name, "train"
     dataset, _, split = pool.rpartition("/")[2].rpartition("-")
     return dataset, split
@@ -95,7 +100,7 @@ def draw(
     import polars as pl
 
     with run.timed(stage) as notes, run.reporter.stage(stage, len(wanted), "samples") as progress:
-        keys = [_key(item, sampling, generator, run.recipe.seed) for item in wanted]
+        keys = [key_of(run, item, sampling, generator) for item in wanted]
         present = run.pool(pool).settled(sampling.max_tokens)
         meter = Meter(run, stage)
         drawn = 0
@@ -163,8 +168,9 @@ def _complete(
         raise RuntimeError(f"The generator '{generator.name}' left {lacking} of {len(requests)} requests unanswered.")
 
 
-def _key(item: Wanted, sampling: Sampling, generator: Generator, seed: int) -> str:
-    return sample_key(item.problem, item.strategy, item.prompt, item.draw, sampling, generator, seed)
+def key_of(run: Run, item: Wanted, sampling: Sampling, generator: Generator) -> str:
+    """What a sample that is wanted is known by."""
+    return sample_key(item.problem, item.strategy, item.prompt, item.draw, sampling, generator, run.recipe.seed)
 
 
 def _row(

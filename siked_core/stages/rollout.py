@@ -25,18 +25,16 @@ def rollout(run: Run, round: int) -> PoolSummary:
     """
     recipe = run.recipe.rollout
     name = f"round-{round}"
-    sampling = Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens)
     asked = {"free": [None], "forced": [], "both": [None]}[recipe.mode]
     strategies = [*asked, *(run.strategies.values() if recipe.mode != "free" else ())]
-    wanted = student_wants(run.format, strategies, dealt(run, round), recipe.samples)
-    generator = open_student(run, f"round-{round - 1}")
     return fill(
         run,
         name,
-        wanted,
+        lambda some: student_wants(run.format, strategies, some, recipe.samples),
+        of=lambda: dealt(run, round),
         stage=f"rollout {name}",
-        generator=generator,
-        sampling=sampling,
+        generator=open_student(run, f"round-{round - 1}"),
+        sampling=Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens),
         source="student",
         round=round,
         top_up=recipe.top_up,

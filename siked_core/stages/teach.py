@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from siked_core.records import Sampling
+from collections.abc import Sequence
+
+from siked_core.records import Problem, Sampling
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
 from siked_core.stages.generate import Wanted
@@ -19,23 +21,24 @@ def teach(run: Run) -> PoolSummary:
         CapReached: the next chunk might take the run past one of its caps.
     """
     recipe = run.recipe.teacher
-    train = problems(run, "train")
-    wanted = [
-        Wanted(problem, strategy, prompt, number)
-        for strategy in run.strategies.values()
-        for problem in train
-        for prompt in [strategy.teacher_prompt(problem)]
-        for number in range(recipe.samples)
-    ]
-    sampling = Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens)
-    generator = run.registry.create("generator", recipe.generator.name, recipe.generator.options)
+
+    def wants(some: Sequence[Problem]) -> list[Wanted]:
+        return [
+            Wanted(problem, strategy, prompt, number)
+            for strategy in run.strategies.values()
+            for problem in some
+            for prompt in [strategy.teacher_prompt(problem)]
+            for number in range(recipe.samples)
+        ]
+
     return fill(
         run,
         POOL,
-        wanted,
+        wants,
+        of=lambda: problems(run, "train"),
         stage="teach",
-        generator=generator,
-        sampling=sampling,
+        generator=run.registry.create("generator", recipe.generator.name, recipe.generator.options),
+        sampling=Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens),
         source="teacher",
         round=0,
         top_up=recipe.top_up,

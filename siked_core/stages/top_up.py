@@ -10,18 +10,20 @@ stays so under more draws, while its further draws would have taken as many toke
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from siked_core.contracts import Generator
+from siked_core.finished import Finished
 from siked_core.pool import read_parquet
 from siked_core.recipe_spending import TopUpRecipe
-from siked_core.records import Sampling, Source, Status
+from siked_core.records import Problem, Sampling, Source, Status
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary, Score, TopUpSummary
-from siked_core.stages.generate import Wanted, draw
+from siked_core.stages.generate import Wanted, draw, key_of
+from siked_core.stages.prepare import first_problem
 from siked_core.stages.verify import verdicts_of, verify
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ Draws = tuple[list[bool], list[int]]
 def fill(
     run: Run,
     pool: str,
-    wanted: Sequence[Wanted],
+    wants: Callable[[Sequence[Problem]], list[Wanted]],
     *,
+    of: Callable[[], Sequence[Problem]],
     stage: str,
     generator: Generator,
     sampling: Sampling,
@@ -47,11 +50,20 @@ def fill(
 ) -> PoolSummary:
     """Draw what a pool lacks, verify it, and top it up by the rule, if there is one. The generator is closed.
 
+    Args:
+        wants: the samples that are wanted of some training problems.
+        of: the problems that the pool is of.
+
     Raises:
         CapReached: the next chunk might take the run past one of its caps.
     """
-    asked = list(wanted)
     with closing(generator):
+        keys = [key_of(run, item, sampling, generator) for item in wants([first_problem(run, "train")])]
+        finished = Finished(run, stage, pools=[pool], given=keys)
+        if (outcome := finished.outcome()) is not None:
+            return PoolSummary.from_dict(outcome)
+        asked = wants(of())
+        first = len(asked)
         while True:
             draw(run, pool, asked, stage=stage, generator=generator, sampling=sampling, source=source, round=round)
             if top_up is None:
@@ -63,12 +75,14 @@ def fill(
                 break
             asked += further
     summary = verify(run, pool)
-    if top_up is None:
-        return summary
-    mine = verdicts_of(run, pool).join(read_parquet(run.wanted(pool)), on="key", how="semi")  # not what was imported
-    found = compare(list(_draws(mine).values()), len(asked) - len(wanted))
-    run.reporter.note(told(found))
-    return replace(summary, top_up=found)
+    if top_up is not None:
+        mine = verdicts_of(run, pool).join(read_parquet(run.wanted(pool)), on="key", how="semi")  # no imported ones
+        found = compare(list(_draws(mine).values()), len(asked) - first)
+        run.reporter.note(told(found))
+        summary = replace(summary, top_up=found)
+    if not summary.set_aside:  # what a verifier failed on is tried again
+        finished.keep(asdict(summary))
+    return summary
 
 
 def needs_more(correct: int, draws: int, rule: TopUpRecipe) -> bool:

@@ -16,11 +16,12 @@ from siked_core.card import write_card
 from siked_core.contracts import Objective, ObjectiveContext, TrainingRow
 from siked_core.errors import RunError
 from siked_core.files import sync, unwritable, write_text
+from siked_core.finished import Finished
 from siked_core.keys import digest
 from siked_core.meter import Meter
 from siked_core.models import SIDE_FILE, fingerprint, hash_files, load_tokenizer, read_side_file
 from siked_core.pool import read_parquet
-from siked_core.recipe import TrainingRecipe
+from siked_core.recipe import TrainingRecipe, read_text_option
 from siked_core.run import Run
 from siked_core.stages.prepare import problems
 from siked_core.student import prepare_tokenizer, resolve_model
@@ -44,20 +45,26 @@ def train(run: Run, round: int, baseline: str | None = None, tokens: int | None 
     name = baseline or f"round-{round}"
     folder = run.student(name)
     recipe = run.recipe.training.of_warm_up if round == 0 else run.recipe.training
-    rows = _mixture(run, name)
+    _need_mixture(run, name)
     original = resolve_model(run.recipe.student.model, run.registry)
     base = original
     if round > 0 and recipe.start == "continue":
         base = str(run.student(f"round-{round - 1}"))
         if not (Path(base) / "config.json").exists():
             raise RunError(f"The run {run.path} has no student 'round-{round - 1}' yet. Train round {round - 1} first.")
+    given = [original_student(run), fingerprint(base), tokens]
+    finished = Finished(run, f"train {name}", files=[run.mixture(name), folder / SIDE_FILE], given=given)
+    if finished.outcome() is not None:
+        _check_whole(folder)
+        return folder
+    rows = _mixture(run, name)
     seed = run.recipe.seed * 1000 + round
     tokenizer = load_tokenizer(original)
     prepare_tokenizer(tokenizer, run.recipe.student, run.format)
     made_from = {
         "mixture": digest(rows),
         "base": fingerprint(base),
-        "training": recipe.model_dump(mode="json", exclude=_NO_PART),
+        "training": recipe.model_dump(mode="json", exclude=_NO_PART | ({"args"} if not recipe.args else set())),
         "epochs": recipe.epochs if tokens is None else None,
         "tokens": tokens,
         "seed": seed,
@@ -75,19 +82,18 @@ def train(run: Run, round: int, baseline: str | None = None, tokens: int | None 
                 folder, {**read_side_file(folder), **_speaks(run)}
             )  # what has no part in its weights may change
             notes["worked"] = False
-            return folder
-        _train(run, name, rows, base=base, tokenizer=tokenizer, recipe=recipe, tokens=tokens, seed=seed, key=key)
+        else:
+            _train(run, name, rows, base=base, tokenizer=tokenizer, recipe=recipe, tokens=tokens, seed=seed, key=key)
+    finished.keep({})
     return folder
 
 
-def check_student(run: Run) -> None:
-    """Fail now rather than after the teacher has been paid: the student loads and has what training needs.
-
-    Raises:
-        ModelError: it does not.
-    """
-    original = resolve_model(run.recipe.student.model, run.registry)
-    prepare_tokenizer(load_tokenizer(original), run.recipe.student, run.format)
+def original_student(run: Run) -> list[str | None]:
+    """What decides the student's tokenizer and first weights, as plain values."""
+    student = run.recipe.student
+    model = resolve_model(student.model, run.registry)
+    template = student.chat_template and read_text_option(student.chat_template, "chat template")
+    return [hash_files(Path(model)) if Path(model).is_dir() else fingerprint(model), template]
 
 
 def _train(
@@ -218,11 +224,12 @@ def _check_whole(folder: Path) -> None:
         )
 
 
-def _mixture(run: Run, name: str) -> list[dict[str, Any]]:
-    path = run.mixture(name)
-    if not path.exists():
+def _need_mixture(run: Run, name: str) -> None:
+    if not run.mixture(name).exists():
         raise RunError(f"The run {run.path} has no mixture '{name}' yet. Run `siked mix` first.")
-    rows: list[dict[str, Any]] = (
-        read_parquet(path).select("key", "problem_id", "strategy", "rationale", "weight").to_dicts()
-    )
+
+
+def _mixture(run: Run, name: str) -> list[dict[str, Any]]:
+    columns = ("key", "problem_id", "strategy", "rationale", "weight")
+    rows: list[dict[str, Any]] = read_parquet(run.mixture(name)).select(columns).to_dicts()
     return rows

@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from siked_core.contracts import Verifier
 from siked_core.errors import DataError, VerifierFault
 from siked_core.files import write_text
+from siked_core.finished import Finished
 from siked_core.pool import Pool
 from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
 from siked_core.stages.attempts import attempts_of
 from siked_core.stages.evidence import NO_TAG, present_judges, whole, with_evidence
-from siked_core.stages.generate import EVALUATIONS, samples_of, split_of
+from siked_core.stages.generate import is_evaluation, samples_of, split_of
 from siked_core.stages.prepare import dealt, problems
 from siked_core.stages.replies import Replies
 
@@ -45,9 +47,13 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
     """
     import polars as pl
 
+    finished = Finished(run, f"verify {pool}", pools=[pool])
+    if (outcome := finished.outcome()) is not None:
+        return PoolSummary.from_dict(outcome)
     known = {problem.id: problem for problem in problems(run, split, dataset)}
     create = Replies(run, pool).create
-    with run.timed(f"verify {pool}") as notes, run.verifiers(scoring=_scores(pool), create=create) as verifiers:
+    scoring = is_evaluation(pool)
+    with run.timed(f"verify {pool}") as notes, run.verifiers(scoring=scoring, create=create) as verifiers:
         _need_gold(verifiers, known)
         attempts = attempts_of(run, pool, verifiers)
         todo = _todo(run, pool, attempts, known, verifiers)
@@ -80,6 +86,8 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
         )
     if any(verifier.scope == "problem" for verifier in verifiers.values()):
         _write_review(run, pool, verdicts_of(run, pool), known)
+    if not summary.set_aside:  # what a verifier failed on is tried again
+        finished.keep(asdict(summary))
     return summary
 
 
@@ -88,7 +96,7 @@ def verdicts_of(run: Run, pool: str) -> pl.DataFrame:
     import polars as pl
 
     dataset, split = split_of(run, pool)
-    with run.verifiers(scoring=_scores(pool)) as verifiers:
+    with run.verifiers(scoring=is_evaluation(pool)) as verifiers:
         judges = present_judges(run, verifiers)
         samples = with_evidence(samples_of(run, pool).lazy(), problems(run, split, dataset), whole(verifiers)).collect()
     return (
@@ -121,10 +129,6 @@ def summarise(table: pl.DataFrame, problem_count: int, set_aside: int = 0) -> Po
         problems=problem_count,
         set_aside=set_aside,
     )
-
-
-def _scores(pool: str) -> bool:
-    return pool.startswith(f"{EVALUATIONS}/")
 
 
 def _need_gold(verifiers: Mapping[str, Verifier], known: Mapping[str, Problem]) -> None:
@@ -293,6 +297,6 @@ def _write_review(run: Run, pool: str, table: pl.DataFrame, known: Mapping[str, 
             "answers": answers,
         }
         lines.append(json.dumps(entry, ensure_ascii=False))
-    path = run.path / "reviews" / f"{pool}.jsonl"
+    path = run.review(pool)
     write_text(path, "".join(f"{line}\n" for line in lines))
     run.reporter.note(f"{len(lines):,} problems on which the samples of {pool} do not agree are listed in {path}.")

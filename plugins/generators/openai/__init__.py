@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from siked_core import Completion, Generator, Options, Request, Sampling, hookimpl
@@ -26,9 +26,23 @@ class OpenAIGenerator(Generator):
     name = "openai"
     options_type: ClassVar[type[Options]] = OpenAIOptions
 
-    def __init__(self, options: Any = None) -> None:
+    def __init__(
+        self,
+        options: Any = None,
+        *,
+        key: str | None = None,
+        gone: Callable[[], str] = lambda: "",
+        tokenizer: Any = None,
+    ) -> None:
+        """
+        Args:
+            key: instead of the one in the environment, and so with `gone` and `tokenizer`: for whoever runs the server.
+            gone: why the server will never answer again, where that can be known; else empty.
+            tokenizer: instead of the one that the options name.
+        """
         super().__init__(options)
-        self._writer = Writer(self.options)
+        self._key, self._gone = key, gone
+        self._writer = Writer(self.options, tokenizer)
         self._server: Live | Batches | None = None
         self._told: set[str] = set()
 
@@ -50,8 +64,11 @@ class OpenAIGenerator(Generator):
         """
         if self._server is None:
             library()
-            make = Batches if self.options.batch else Live
-            self._server = make(self.options, self.options.key(), self._writer)
+            key = self._key or self.options.key()
+            if self.options.batch:
+                self._server = Batches(self.options, key, self._writer)
+            else:
+                self._server = Live(self.options, key, self._writer, self._gone)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
         """Ask for all of them, and yield the answers as they come.

@@ -43,8 +43,12 @@ class Ask:
 class Writer:
     """Writes asks."""
 
-    def __init__(self, options: OpenAIOptions) -> None:
-        self._options = options
+    def __init__(self, options: OpenAIOptions, tokenizer: Any = None) -> None:
+        """
+        Args:
+            tokenizer: instead of the one that the options name.
+        """
+        self._options, self._given = options, tokenizer
         self.at_once = options.n
         """Samples in one ask; 1 from when a server turns out to give no more."""
 
@@ -67,7 +71,7 @@ class Writer:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return load_tokenizer(self._options.tokenizer or self._options.model)
+        return self._given or load_tokenizer(self._options.tokenizer or self._options.model)
 
     def asks(self, requests: Sequence[Request], sampling: Sampling) -> list[Ask]:
         """The requests as asks, in order: those of one prompt together, as many at a time as the server gives.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from siked_core import PluginError
 from siked_plugins.generators.openai.failures import Failure
@@ -12,6 +13,8 @@ from siked_plugins.generators.openai.options import OpenAIOptions
 LARGEST_REPLY = 16 << 20
 """Bytes. A server that sends more is broken or hostile."""
 CONNECT_S = 20.0
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""No proxy that the environment names can reach a server on this machine."""
 
 
 def library() -> Any:
@@ -24,8 +27,8 @@ def library() -> Any:
         import openai
     except ImportError as error:
         raise PluginError(
-            f"The generator 'openai' needs the official client, which cannot be imported ({error}). Install it with "
-            "siked's extra: pip install 'siked[openai]'."
+            f"The generators 'openai' and 'vllm' need OpenAI's client, which cannot be imported ({error}). Install it "
+            "with siked's extra: pip install 'siked[openai]'."
         ) from None
     return openai
 
@@ -39,7 +42,10 @@ def live_client(options: OpenAIOptions, key: str) -> Any:
         **_common(options, key),
         max_retries=0,
         timeout=Timeout(options.timeout, connect=min(CONNECT_S, options.timeout)),
-        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [_limit_hook()]}),
+        http_client=DefaultAsyncHttpxClient(
+            event_hooks={"response": [_limit_hook()]},
+            trust_env=urlsplit(options.base_url or "").hostname not in LOOPBACK,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -31,13 +31,13 @@ END_S = 5.0
 class Live:
     """A server that is asked request by request. It is open until `close`."""
 
-    def __init__(self, options: OpenAIOptions, key: str, writer: Writer) -> None:
+    def __init__(self, options: OpenAIOptions, key: str, writer: Writer, gone: Callable[[], str] = lambda: "") -> None:
         words = Words(options, key)
         self.reader = Reader(options, words)
         self.refused: list[str] = []
         """Of every request that was recorded as refused: which, and why."""
         client, pace = live_client(options, key), Pace(options.concurrency)
-        self._server = Server(options, client, writer, words, self.reader, pace, self.refused)
+        self._server = Server(options, client, writer, words, self.reader, pace, self.refused, gone)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="siked-openai", daemon=True)
         self._thread.start()

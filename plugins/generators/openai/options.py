@@ -96,12 +96,12 @@ class OpenAIOptions(Options):
                 "api_key_env must be the NAME of an environment variable, in capitals, such as OPENAI_API_KEY; never "
                 "the key itself"
             )
-        for place, name, value in _walk("extra", self.extra):
-            if _CREDENTIAL_NAME.search(name) or _looks_secret(value):
-                raise ValueError(
-                    f"'{place}' looks like a credential; a recipe is stored and shared. Put the key into an "
-                    "environment variable and name that in api_key_env"
-                )
+        place = credential_in("extra", self.extra)
+        if place:
+            raise ValueError(
+                f"'{place}' looks like a credential; a recipe is stored and shared. Put the key into an "
+                "environment variable and name that in api_key_env"
+            )
         for name in self.extra.keys() & SET_ELSEWHERE.keys():
             raise ValueError(f"extra must not have '{name}', which is set {SET_ELSEWHERE[name]}")
         if self.endpoint == "completions" and self.prefill != "none":
@@ -147,6 +147,12 @@ class OpenAIOptions(Options):
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise ModelError(f"What the environment variable {variable} holds cannot be a key: it is not plain ASCII.")
         return key
+
+
+def credential_in(place: str, value: Any) -> str:
+    """Where in nested lists and mappings there is what looks like a credential, by its name or as it is; or empty."""
+    found = (at for at, name, held in _walk(place, value) if _CREDENTIAL_NAME.search(name) or _looks_secret(held))
+    return next(found, "")
 
 
 def _walk(place: str, value: Any) -> Iterator[tuple[str, str, Any]]:

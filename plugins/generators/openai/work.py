@@ -12,7 +12,7 @@ import heapq
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,8 @@ class Server:
     pace: Pace
     refused: list[str]
     """Of every request that was recorded as refused: which, and why."""
+    gone: Callable[[], str]
+    """Why it will never answer again, where that can be known; else empty."""
 
 
 @dataclass(order=True, slots=True)
@@ -197,6 +199,9 @@ class Work:
         if not isinstance(error, Exception):
             raise error
         failure = self._words.failure(error)
+        gone = self._server.gone() if failure.kind == "fault" else ""
+        if gone:
+            failure = Failure("fatal", f"the server {gone}")
         pending.why = failure.why
         if failure.kind == "fatal":
             self._stop(failure.why)
