@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from siked_cli.doctor_recipe import examine
 from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
 from siked_cli.output import Output
 from siked_cli.switches import open_registry
@@ -61,6 +62,18 @@ class Probe:
 
 
 def command(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN|RECIPE]", help="Look a run or a recipe over instead: what it would fail at, or lose."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="The built-in recipe to look over, or for RECIPE to start from.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of that recipe. Repeatable.")
+    ] = None,
     runs: Runs = DEFAULT_RUNS,
     device: Annotated[
         bool, typer.Option("--device/--no-device", help="Ask PyTorch for its device, which takes seconds.")
@@ -78,10 +91,14 @@ def command(
 ) -> None:
     """Check this machine: versions, device, the cage around model-written programs and a self-test of it, plugins.
 
-    Exits with 0 if programs can be caged and the self-test passes, else with 3.
+    Exits with 0 if programs can be caged and the self-test passes, else with 3. With a run or a recipe it looks that
+    over instead, in under a minute: vocabulary, context, lengths, memory. It then exits with 2 if it would fail.
     """
     from siked_core.sandbox import Limits, ProgramPool
 
+    if source is not None or preset is not None or set_:
+        examine(source, preset, set_ or (), runs, no_plugin, Output(json=json, quiet=True))
+        return
     registry = open_registry(no_plugin)
     if make is not None:
         _make(registry, make, Output(json=json))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,18 @@ class Warnings(SilentReporter):
 
     def warn(self, text: str) -> None:
         self.said.append(text)
+
+
+def test_a_recipe_is_looked_over_by_the_doctor(siked: Callable[..., Any], tmp_path: Path) -> None:
+    findings = json.loads(siked("doctor", "--preset", "pocket-smoke", "--json").out)
+    assert {one["level"] for one in findings} == {"fine"}
+    (tmp_path / "recipe.yaml").write_text("preset: pocket-smoke\ntraining: {max_length: 4096}\n", encoding="utf-8")
+    said = siked("doctor", "recipe.yaml", code=2).out
+    assert "training.max_length = 4,096 is above the student's context" in said
+    assert said.rstrip().endswith("It would fail.")
+    said = siked("doctor", "recipe.yaml", "--set", "training.max_length=100").out
+    assert "are longer than training.max_length = 100, and would be left out" in " ".join(said.split())
+    assert said.rstrip().endswith("It would run, and lose what the warnings tell.")
+    siked("teach", "--preset", "pocket-smoke", "--run", "mine", "-q")
+    assert "verified rationales" in siked("doctor", "mine").out
+    assert "There is no run at" in siked("doctor", "none", code=2).err
