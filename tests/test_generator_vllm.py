@@ -176,6 +176,7 @@ def test_the_prompt_decides_the_endpoint(fake: Any, teacher: Any, models: Path) 
             "seed": 1,
             "stop": ["END"],
             "logprobs": True,
+            "chat_template_kwargs": {"enable_thinking": False},
         },
     }
     (tokens,) = [call["body"] for call in fake.asked[1:] if call["path"] == "/completions"]
@@ -273,6 +274,7 @@ def test_samples_are_known_by_what_can_change_them(fake: Any, models: Path, tmp_
         {"quantization": "fp8"},
         {"max_model_len": 99},
         {"extra": {"top_k": 5}},
+        {"thinking": True},
         {"engine_args": {"kv_cache_dtype": "fp8"}},
         {"engine_args": {"chat_template": str(file)}},
     ]
@@ -280,6 +282,21 @@ def test_samples_are_known_by_what_can_change_them(fake: Any, models: Path, tmp_
     file.write_text("two")
     found.append(known(**changed[-1]))
     assert len({plain_one, *found}) == len(changed) + 2
+
+
+def test_a_model_is_told_not_to_think_first_but_by_its_options(fake: Any, teacher: Any) -> None:
+    def asked(**options: Any) -> dict[str, Any]:
+        one = teacher(**options)
+        dict(one.generate(requests(1), SAMPLING))
+        body: dict[str, Any] = fake.asked[-1]["body"]
+        return body
+
+    assert asked()["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "chat_template_kwargs" not in asked(thinking=True)
+    both = {"chat_template_kwargs": {"enable_thinking": True, "language": "en"}}
+    assert asked(extra=both)["chat_template_kwargs"] == both["chat_template_kwargs"]
+    dict(teacher().generate(requests(1, "<cot>\n"), SAMPLING))
+    assert "chat_template_kwargs" not in fake.asked[-1]["body"]
 
 
 def test_a_hub_model_is_known_by_its_commit_and_served_at_it(

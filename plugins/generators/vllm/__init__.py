@@ -66,7 +66,7 @@ class VllmGenerator(Generator):
         more = {
             "max_model_len": options.max_model_len,
             "endpoint": options.endpoint,
-            "extra": options.extra,
+            "extra": self._extra("chat"),
             "flags": {name: _content(value) for name, value in options.decisive_flags.items()},
         }
         weights = f"{options.model}@{self._commit}" if self._commit else fingerprint(options.model)
@@ -193,6 +193,13 @@ class VllmGenerator(Generator):
             return request
         return replace(request, prompt=fit_to_template(self._tokenizer, request.prompt))
 
+    def _extra(self, endpoint: str) -> dict[str, Any]:
+        """Further fields of a request's body. A chat template that knows of no thinking leaves that setting aside."""
+        extra: dict[str, Any] = dict(self.options.extra)
+        if endpoint == "chat" and not self.options.thinking:
+            extra["chat_template_kwargs"] = {"enable_thinking": False, **extra.get("chat_template_kwargs", {})}
+        return extra
+
     def _client(self, endpoint: str) -> OpenAIGenerator:
         assert self._server is not None
         if endpoint not in self._clients:
@@ -201,7 +208,7 @@ class VllmGenerator(Generator):
                 "base_url": self._server.url,
                 "endpoint": endpoint,
                 "prefill": "continue_final_message" if endpoint == "chat" else "none",
-                "extra": self.options.extra,
+                "extra": self._extra(endpoint),
                 "logprobs": self.options.logprobs,
                 "concurrency": self.options.concurrency,
                 "timeout": self.options.timeout,

@@ -92,9 +92,14 @@ class VllmOptions(Options):
         description="chat: the server renders conversations; completions: siked does; auto: chat, but completions "
         "where the answer's first words are given or the model has no chat template",
     )
+    thinking: bool = Field(
+        False,
+        description="let a model that can (Qwen3, say) think before it answers, at the chat endpoint; what it thinks "
+        "is then part of what it writes, and of max_tokens",
+    )
     extra: dict[str, Any] = Field(
         default_factory=dict,
-        description="further fields of a request's body, e.g. {chat_template_kwargs: {enable_thinking: false}}",
+        description="further fields of a request's body, e.g. {top_k: 20}",
     )
     logprobs: bool = Field(True, description="ask for log-probabilities, and keep their sum")
     concurrency: int = Field(256, ge=1, le=1024, description="requests at once, at most")
