@@ -204,7 +204,7 @@ def test_an_interrupted_run_is_continued_by_the_same_command(siked: Siked, tmp_p
     done = siked(tmp_path, *arguments, "--json")
     assert json.loads(done.stdout)["run"] == "runs/pocket-001"
     assert done.stderr.startswith("Continuing runs/pocket-001\n")
-    assert "teach: done" in done.stderr
+    assert "teach: finished before, and nothing that it rests on has changed." in done.stderr
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["pocket-001"]
 
 

@@ -99,9 +99,14 @@ def verify_again(run: Run) -> None:
 def test_a_cap_pauses_between_replies_and_a_higher_one_goes_on(tmp_path: Path, tiny: Path) -> None:
     asked = Grader.asked
     cap = TEACHERS + 7 * REPLY_TOKENS
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
     with open_run(tmp_path, recipe_of(tiny)) as run, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("siked_core.stages.top_up.verify", lambda *_: None)
-        teach(run)
+        patch.setattr("siked_core.stages.top_up.verify", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            teach(run)
     recipe = recipe_of(tiny, caps={"tokens": cap})
     words = r"the next 3 replies for `verify teacher` may take .*a higher --max-tokens continues"
     with open_run(tmp_path, recipe) as run, pytest.raises(CapReached, match=words):
