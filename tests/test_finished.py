@@ -34,7 +34,7 @@ from siked_core.stages.verify import verify
 from siked_core.testing import ToyTeacher, make_tiny_student, toy_recipe, toy_registry, toy_sample
 from siked_core.testing.toys import Both, Loud, OwnChoice, Plain, SameText, ToyStudent
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.recovery]
 
 
 class Banked(Loud):
