@@ -164,15 +164,18 @@ def choose_device(name: str = "auto") -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def render(tokenizer: Any, prompt: Prompt) -> str:
+def render(tokenizer: Any, prompt: Prompt, **settings: Any) -> str:
     """The prompt as the model reads it, up to where its answer begins; without the start that is forced on it.
 
     Where the chat template has no place for a system message, that message opens the first turn.
+
+    Args:
+        settings: what the chat template is told besides, such as `enable_thinking`.
     """
     fitted = fit_to_template(tokenizer, prompt)
     messages = [{"role": message.role, "content": message.content} for message in fitted.messages]
     if tokenizer.chat_template:
-        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **settings))
     # A base model as a teacher: the turns, one after another.
     return "\n\n".join(message["content"] for message in messages) + "\n\n"
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from siked_core.contracts import TrainingRow
-from siked_core.errors import RunError
+from siked_core.errors import ModelError, RunError
 from siked_core.finished import Finished
 from siked_core.models import choose_device, choose_dtype, encode, load_config, load_tokenizer
 from siked_core.prompts import verified_rationales, worked_examples
@@ -174,8 +174,11 @@ def _teacher(run: Run) -> Iterator[Finding]:
     texts = [teacher.rendered(strategy.teacher_prompt(one)) for strategy in run.strategies.values() for one in known]
     if model is None or not texts or any(text is None for text in texts):
         return
-    window = getattr(load_config(model).get_text_config(), "max_position_embeddings", None)
-    tokenizer = load_tokenizer(model)
+    try:
+        config, tokenizer = load_config(model).get_text_config(), load_tokenizer(model)
+    except ModelError:  # a server's name for it, say
+        return
+    window = getattr(teacher.options, "max_model_len", None) or getattr(config, "max_position_embeddings", None)
     longest = max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
     most = run.recipe.teacher.max_tokens
     told = f"The teacher's prompts have up to {longest:,} tokens"

@@ -646,6 +646,9 @@ def test_completions_send_what_the_student_was_trained_on(
     assert all_of(ask(api, endpoint="completions", model=student), wanted)[0].text == "5"
     assert api.calls[0].path == "/completions"
     assert api.calls[0].body["prompt"] == encode(tokenizer, wanted[0].prompt)
+    rendered = OpenAIGenerator({"model": student, "endpoint": "completions"}).rendered(wanted[0].prompt)
+    assert tokenizer(rendered, add_special_tokens=False)["input_ids"] == api.calls[0].body["prompt"]
+    assert OpenAIGenerator({"model": student}).rendered(wanted[0].prompt) is None
     all_of(ask(api, endpoint="completions", tokenizer=student, prompt_as="text"), wanted)
     text = api.calls[1].body["prompt"]
     assert text.endswith("<cot>\n")

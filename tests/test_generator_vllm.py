@@ -299,6 +299,20 @@ def test_a_model_is_told_not_to_think_first_but_by_its_options(fake: Any, teache
     assert "chat_template_kwargs" not in fake.asked[-1]["body"]
 
 
+def test_what_the_model_reads_is_known_without_a_server(models: Path, tmp_path: Path) -> None:
+    qwen = (
+        "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{% endfor %}<|assistant|>"
+        "{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}"
+    )
+    folder = make_tiny_student(tmp_path / "thinker", chat_template=qwen)
+    prompt = Prompt((Message("user", "q"),))
+    one = VllmGenerator({"model": str(folder)})
+    assert one.rendered(prompt) == "<|user|>q<|assistant|><think></think>"
+    assert one.rendered(Prompt(prompt.messages, "<cot>\n")) == "<|user|>q<|assistant|><cot>\n"
+    assert VllmGenerator({"model": str(folder), "thinking": True}).rendered(prompt) == "<|user|>q<|assistant|>"
+    assert VllmGenerator({"model": str(models / "base")}).rendered(prompt) == "q\n\n"
+
+
 def test_a_hub_model_is_known_by_its_commit_and_served_at_it(
     fake: Any, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

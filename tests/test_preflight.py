@@ -108,7 +108,7 @@ def test_an_adapter_is_counted_as_peft_makes_it(tmp_path: Path, tiny: Path) -> N
 
 
 def test_a_local_teachers_context(tmp_path: Path, tiny: Path) -> None:
-    content = {
+    content: dict[str, Any] = {
         "dataset": {"name": "pocket", "options": {"train": 6, "validation": 2, "test": 2}},
         "strategies": ["cot"],
         "teacher": {"generator": {"name": "transformers", "options": {"model": str(tiny)}}, "max_tokens": 64},
@@ -123,6 +123,21 @@ def test_a_local_teachers_context(tmp_path: Path, tiny: Path) -> None:
     content["strategies"] = [{"name": "cot", "options": {"shots": 0, "instruction": "Think."}}]
     with start(validate(content), Registry.discover(), SilentReporter(), runs=tmp_path, name="short") as run:
         assert of(preflight(run), "teacher's prompts").level == "fine"
+
+
+def test_a_teacher_behind_a_server_may_have_a_name_of_its_own(tmp_path: Path, tiny: Path) -> None:
+    options = {"model": "ours", "endpoint": "completions", "tokenizer": str(tiny), "base_url": "http://127.0.0.1:9/v1"}
+    content: dict[str, Any] = {
+        "dataset": {"name": "pocket", "options": {"train": 6, "validation": 2, "test": 2}},
+        "strategies": ["cot"],
+        "teacher": {"generator": {"name": "openai", "options": options}, "max_tokens": 64},
+        "student": {"model": str(tiny), "lora": None},
+    }
+    with start(validate(content), Registry.discover(), SilentReporter(), runs=tmp_path, name="run") as run:
+        assert not [one for one in preflight(run) if one.what == "teacher's prompts"]
+    content["teacher"]["generator"] = {"name": "vllm", "options": {"model": str(tiny), "max_model_len": 99}}
+    with start(validate(content), Registry.discover(), SilentReporter(), runs=tmp_path, name="short") as run:
+        assert "more than its context of 99" in of(preflight(run), "teacher's prompts").says
 
 
 def test_a_run_that_would_fail_is_stopped_before_the_teacher_is_asked(tmp_path: Path, tiny: Path) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from siked_core import Completion, Generator, Options, Request, Sampling, hookimpl
+from siked_core import Completion, Generator, Options, Prompt, Request, Sampling, hookimpl
 from siked_plugins.generators.openai.asks import Writer
 from siked_plugins.generators.openai.batches import Batches
 from siked_plugins.generators.openai.clients import library
@@ -54,6 +54,9 @@ class OpenAIGenerator(Generator):
     def chunk_size(self) -> int:
         options: OpenAIOptions = self.options
         return options.batch_size if options.batch else options.concurrency * options.n * CHUNK_PER_REQUEST
+
+    def rendered(self, prompt: Prompt) -> str | None:
+        return self._writer.rendered(prompt)
 
     def open(self) -> None:
         """Find the client and the key. Nothing is sent.

@@ -69,6 +69,12 @@ class Writer:
             parts.append(json.dumps([options.extra, sorted(options.omit)], sort_keys=True))
         return ":".join(parts)
 
+    def rendered(self, prompt: Prompt) -> str | None:
+        """The very text that the model reads, where siked renders it."""
+        if self._options.endpoint != "completions":
+            return None
+        return render(self._tokenizer, prompt) + prompt.prefix
+
     @cached_property
     def _tokenizer(self) -> Any:
         return self._given or load_tokenizer(self._options.tokenizer or self._options.model)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from siked_core import Companion, Completion, Generator, ModelError, Options, Prompt, Request, Sampling, hookimpl
-from siked_core.models import fingerprint, fit_to_template, hub_commit, load_tokenizer
+from siked_core.models import fingerprint, fit_to_template, hub_commit, load_tokenizer, render
 from siked_plugins.generators.openai import CHUNK_PER_REQUEST, OpenAIGenerator
 from siked_plugins.generators.openai.clients import library
 from siked_plugins.generators.vllm import environment
@@ -76,6 +76,12 @@ class VllmGenerator(Generator):
     @property
     def chunk_size(self) -> int:
         return int(self.options.concurrency) * CHUNK_PER_REQUEST
+
+    def rendered(self, prompt: Prompt) -> str:
+        """As the server's own template renders it, which is the model's, unless `engine_args` names another."""
+        chat = self._endpoint(prompt) == "chat" and self._tokenizer.chat_template
+        settings = self._extra("chat").get("chat_template_kwargs", {}) if chat else {}
+        return render(self._tokenizer, prompt, **settings) + prompt.prefix
 
     def open(self) -> None:
         """Start the server and wait until it answers.
