@@ -34,6 +34,7 @@ def examine(
 
     with either(source, preset, assignments, runs, no_plugin, output) as run:
         findings = preflight(run)
+    level = worst(findings)
     output.document([one.as_dict() for one in findings])
     table = Table(box=None, pad_edge=False, show_header=False)
     for one in findings:
@@ -44,6 +45,6 @@ def examine(
         "warning": "It would run, and lose what the warnings tell.",
         "error": "It would fail.",
     }
-    output.show(table, Text(f"\n{said[worst(findings)]}", style=MARKS[worst(findings)][1]))
-    if worst(findings) == "error":
+    output.show(table, Text(f"\n{said[level]}", style=MARKS[level][1]))
+    if level == "error":
         raise typer.Exit(WOULD_FAIL)

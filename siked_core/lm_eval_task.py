@@ -1,6 +1,6 @@
 """A task of lm-evaluation-harness that scores a student as siked does, and what that task calls.
 
-The task lies in the student's own folder: the questions, and a few lines that hand each answer to `Scorer`, which reads
+The task lies in the student's own folder: the questions, and a few lines that hand each answer to `scorer`, which reads
 and judges it with the strategies and verifiers that the student was trained with.
 """
 

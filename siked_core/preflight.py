@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from siked_core.contracts import TrainingRow
 from siked_core.errors import ModelError, RunError
 from siked_core.finished import Finished
 from siked_core.models import choose_device, choose_dtype, encode, load_config, load_tokenizer
 from siked_core.prompts import verified_rationales, worked_examples
+from siked_core.records import Problem
 from siked_core.run import Run
 from siked_core.stages.prepare import problems
 from siked_core.stages.train import original_student
 from siked_core.student import prepare_tokenizer, resolve_model
-from siked_core.training import row_encoder
+from siked_core.training import row_encoder, training_row
 
 SAMPLE = 200
 """Training problems that are looked at."""
@@ -71,13 +71,14 @@ def preflight(run: Run) -> list[Finding]:
     config, tokenizer = load_config(original).get_text_config(), load_tokenizer(original)
     prepare_tokenizer(tokenizer, run.recipe.student, run.format)
     window = getattr(config, "max_position_embeddings", None)
+    known = problems(run, "train")[:SAMPLE]
     return [
         *_vocabulary(config, tokenizer),
         *_template(tokenizer),
         *_context(run, window),
-        *_prompts(run, tokenizer, window),
-        *_targets(run, tokenizer),
-        *_teacher(run),
+        *_prompts(run, known, tokenizer, window),
+        *_targets(run, known, tokenizer),
+        *_teacher(run, known),
         *_memory(run, config, original),
     ]
 
@@ -115,8 +116,7 @@ def _context(run: Run, window: int | None) -> Iterator[Finding]:
         yield Finding("fine", "context", f"{window:,} tokens; training.max_length is {length:,}.")
 
 
-def _prompts(run: Run, tokenizer: Any, window: int | None) -> Iterator[Finding]:
-    known = problems(run, "train")[:SAMPLE]
+def _prompts(run: Run, known: Sequence[Problem], tokenizer: Any, window: int | None) -> Iterator[Finding]:
     lengths = [len(encode(tokenizer, run.format.prompt(problem.question))) for problem in known]
     told = f"The student's prompts have up to {max(lengths):,} tokens ({len(known):,} problems looked at)"
     most = max(run.recipe.rollout.max_tokens, run.recipe.evaluation.max_tokens)
@@ -133,24 +133,20 @@ def _prompts(run: Run, tokenizer: Any, window: int | None) -> Iterator[Finding]:
         yield Finding("fine", "student's prompts", f"{told}.")
 
 
-def _targets(run: Run, tokenizer: Any) -> Iterator[Finding]:
+def _targets(run: Run, known: Sequence[Problem], tokenizer: Any) -> Iterator[Finding]:
     """Rows of the run's own teacher, where it has any; otherwise the worked examples of the banks."""
     tokenize, length = row_encoder(tokenizer, run.format), run.recipe.training.max_length
-    known = problems(run, "train")[:SAMPLE]
     verified = verified_rationales(run, [problem.id for problem in known])
     for name, strategy in run.strategies.items():
         rows = [
-            TrainingRow(run.format.prompt(strategy.student_question(problem)), run.format.target(name, rationale), name)
+            training_row(run.format, strategy, problem, rationale)
             for problem in known
             if (rationale := verified.get((problem.id, name))) is not None
         ]
         whose = VERIFIED
         if not rows:
             whose = "worked examples of its bank"
-            rows = [
-                TrainingRow(run.format.prompt(strategy.student_question(of)), run.format.target(name, text), name)
-                for of, text in worked_examples(strategy)
-            ]
+            rows = [training_row(run.format, strategy, of, text) for of, text in worked_examples(strategy)]
         if not rows:
             continue
         lengths = [len(tokenize(row).input_ids) for row in rows]
@@ -166,12 +162,12 @@ def _targets(run: Run, tokenizer: Any) -> Iterator[Finding]:
             yield Finding("fine", "targets", f"{told}; training.max_length is {length:,}.")
 
 
-def _teacher(run: Run) -> Iterator[Finding]:
+def _teacher(run: Run, known: Sequence[Problem]) -> Iterator[Finding]:
     choice = run.recipe.teacher.generator
     teacher = run.registry.create("generator", choice.name, choice.options)
     model = getattr(teacher.options, "model", None)
-    known = sorted(problems(run, "train")[:SAMPLE], key=lambda problem: -len(problem.question))[:5]
-    texts = [teacher.rendered(strategy.teacher_prompt(one)) for strategy in run.strategies.values() for one in known]
+    wordy = sorted(known, key=lambda problem: -len(problem.question))[:5]
+    texts = [teacher.rendered(strategy.teacher_prompt(one)) for strategy in run.strategies.values() for one in wordy]
     if model is None or not texts or any(text is None for text in texts):
         return
     try:

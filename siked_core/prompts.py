@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from siked_core.contracts import Generator, Objective, ObjectiveContext, Strategy, TrainingExample, TrainingRow
+from siked_core.contracts import Generator, Objective, ObjectiveContext, Strategy, TrainingExample
 from siked_core.errors import RecipeError, unknown
 from siked_core.models import encode, load_tokenizer, render
 from siked_core.recipe import PluginChoice
@@ -15,7 +15,7 @@ from siked_core.run import Run
 from siked_core.stages.prepare import problems
 from siked_core.stages.teach import POOL
 from siked_core.student import prepare_tokenizer, resolve_model
-from siked_core.training import row_encoder
+from siked_core.training import row_encoder, training_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,7 @@ def _shown(
         whose = "" if rationale is None else "the first worked example of the bank"
     examples: list[TrainingExample] = []
     if rationale is not None:
-        row = TrainingRow(
-            run.format.prompt(strategy.student_question(of)),
-            run.format.target(strategy.name, rationale),
-            strategy.name,
-            1.0,
-        )
+        row = training_row(run.format, strategy, of, rationale)
         choice: PluginChoice = run.recipe.training.objective
         objective: Objective = run.registry.create("objective", choice.name, choice.options)
         context = ObjectiveContext(
@@ -145,9 +140,11 @@ def verified_rationales(run: Run, ids: Sequence[str]) -> dict[tuple[str, str], s
     """(problem, strategy) to the first rationale of the teacher that was found correct."""
     import polars as pl
 
-    samples = run.pool(POOL).scan(["key", "problem_id", "strategy"]).filter(pl.col("problem_id").is_in(ids))
-    right = run.verdicts(POOL).scan(["key", "status", "rationale"]).filter(pl.col("status") == Status.CORRECT.value)
-    rows = samples.join(right, on="key", maintain_order="left").collect()
+    samples = run.pool(POOL).scan(["key", "problem_id", "strategy"]).filter(pl.col("problem_id").is_in(ids)).collect()
+    theirs = pl.col("key").is_in(samples.get_column("key").implode())  # of a large pool, no other texts are held
+    right = run.verdicts(POOL).scan(["key", "status", "rationale"])
+    right = right.filter(theirs & (pl.col("status") == Status.CORRECT.value))
+    rows = samples.join(right.collect(engine="streaming"), on="key", maintain_order="left_right")
     return {
         (row["problem_id"], row["strategy"]): row["rationale"] for row in reversed(rows.to_dicts()) if row["rationale"]
     }

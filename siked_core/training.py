@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from siked_core.checkpoints import keep_newest, newest_whole, seal
-from siked_core.contracts import TrainingExample, TrainingRow
+from siked_core.contracts import Strategy, TrainingExample, TrainingRow
 from siked_core.errors import ModelError
 from siked_core.format import StudentFormat
 from siked_core.models import choose_device, choose_dtype, encode, load_weights
 from siked_core.order import in_order
 from siked_core.recipe import LoraRecipe, TrainingRecipe
+from siked_core.records import Problem
 from siked_core.reporting import Progress
 
 _SENTINEL = "siked-answer"
@@ -33,6 +34,14 @@ class Trained:
     """Tokens of prompts and targets, without padding, over all epochs."""
     loss: float
     """Mean over the steps of the training loss per target token (nats)."""
+
+
+def training_row(
+    format: StudentFormat, strategy: Strategy, problem: Problem, rationale: str, weight: float = 1.0
+) -> TrainingRow:
+    """A problem and its rationale under a strategy, as the student is trained on them."""
+    prompt = format.prompt(strategy.student_question(problem))
+    return TrainingRow(prompt, format.target(strategy.name, rationale), strategy.name, weight)
 
 
 def row_encoder(tokenizer: Any, format: StudentFormat) -> Callable[[TrainingRow], TrainingExample]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_core.card import write_card
-from siked_core.contracts import Objective, ObjectiveContext, TrainingRow
+from siked_core.contracts import Objective, ObjectiveContext
 from siked_core.errors import RunError
 from siked_core.files import sync, unwritable, write_text
 from siked_core.finished import Finished
@@ -108,16 +108,13 @@ def _train(
     seed: int,
     key: str,
 ) -> None:
-    from siked_core.training import fit, row_encoder
+    from siked_core.training import fit, row_encoder, training_row
 
     epochs = recipe.epochs
     known = {problem.id: problem for problem in problems(run, "train")}
     training_rows = [
-        TrainingRow(
-            run.format.prompt(run.strategies[row["strategy"]].student_question(known[row["problem_id"]])),
-            run.format.target(row["strategy"], row["rationale"]),
-            row["strategy"],
-            row["weight"],
+        training_row(
+            run.format, run.strategies[row["strategy"]], known[row["problem_id"]], row["rationale"], row["weight"]
         )
         for row in rows
     ]

@@ -21,7 +21,7 @@ from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Ve
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
 from siked_core.stages.attempts import attempts_of
-from siked_core.stages.evidence import NO_TAG, present_judges, whole, with_evidence
+from siked_core.stages.evidence import NO_TAG, judge, present_judges, whole, with_evidence
 from siked_core.stages.generate import is_evaluation, samples_of, split_of
 from siked_core.stages.prepare import dealt, problems
 from siked_core.stages.replies import Replies
@@ -93,14 +93,13 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
 
 def verdicts_of(run: Run, pool: str) -> pl.DataFrame:
     """The samples of a pool with the present judges' verdicts: columns of both. Without one, a sample is left out."""
-    import polars as pl
 
     dataset, split = split_of(run, pool)
     with run.verifiers(scoring=is_evaluation(pool)) as verifiers:
         judges = present_judges(run, verifiers)
         samples = with_evidence(samples_of(run, pool).lazy(), problems(run, split, dataset), whole(verifiers)).collect()
     return (
-        samples.with_columns(judge=pl.col("strategy").replace_strict(judges, default=NO_TAG, return_dtype=pl.String))
+        samples.with_columns(judge=judge(judges))
         .join(run.verdicts(pool).read(), on=["key", "judge", "evidence"], how="inner", maintain_order="left")
         .drop("evidence")
     )
