@@ -17,7 +17,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from siked_core.recipe import PluginChoice, Recipe, preset_names, preset_text
+from siked_core.recipe import Recipe, preset_names, preset_text
+from siked_core.recipe_choice import PluginChoice
 from siked_core.recipe_spending import Price
 
 PAGE = Path(__file__).with_name("recipes.md")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from siked_core.ledger import ledger, ranked
-from siked_core.recipe import PluginChoice
+from siked_core.recipe_choice import PluginChoice
 from siked_core.records import Status
 from siked_core.run import Run
 from siked_core.stages.generate import EVALUATIONS

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from siked_core.recipe import Recipe, SamplingRecipe
+from siked_core.recipe import Recipe
+from siked_core.recipe_sampling import SamplingRecipe
 
 SAID = {
     "correct": "the distinct correct rationales",

@@ -9,7 +9,7 @@ from typing import Any
 from siked_core.contracts import Generator, Objective, ObjectiveContext, Strategy, TrainingExample
 from siked_core.errors import RecipeError, unknown
 from siked_core.models import encode, load_tokenizer, render
-from siked_core.recipe import PluginChoice
+from siked_core.recipe_choice import PluginChoice
 from siked_core.records import Problem, Prompt, Rationale, Status
 from siked_core.run import Run
 from siked_core.stages.prepare import problems

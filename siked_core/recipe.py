@@ -14,39 +14,25 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from siked_core.decontamination import Rule
 from siked_core.errors import RecipeError, unknown
-from siked_core.layers import assigned, choice, merge, nested, read_layer
-from siked_core.recipe_spending import CapsRecipe, PricesRecipe, TopUpRecipe
+from siked_core.layers import assigned, merge, nested, read_layer
+from siked_core.recipe_choice import POCKET, PluginChoice
+from siked_core.recipe_sampling import RolloutRecipe, TeacherRecipe
+from siked_core.recipe_spending import CapsRecipe, PricesRecipe
 from siked_core.recipe_storage import StorageRecipe
+from siked_core.recipe_student import StudentRecipe, TrainingRecipe
 from siked_core.section import Section as _Section
 from siked_core.validation import explain
 
-POCKET = "pocket"
-"""The name of the embedded world: data set, teacher and student."""
 _NONE = object()
 CHANGEABLE = ("prices", "caps")
 """Keys that change nothing of what a run makes: they may differ when it is continued."""
-
-
-class PluginChoice(_Section):
-    """A plugin and its options: `cot`, `vllm:MODEL`, or `{name: cot, options: {shots: 4}}`."""
-
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return choice(value) if isinstance(value, str) else value
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class DataRecipe(_Section):
@@ -70,95 +56,6 @@ class DataRecipe(_Section):
     """The share of a test problem's n-grams from which a training problem that holds them is too near."""
 
 
-class SamplingRecipe(_Section):
-    samples: int = Field(10, ge=1)
-    """Samples per question and strategy; per question where the student chooses freely (K in the paper)."""
-    temperature: float = Field(0.7, ge=0)
-    """0 is greedy."""
-    top_p: float = Field(0.95, gt=0, le=1)
-    """The smallest set of tokens of this total probability is drawn from."""
-    max_tokens: int = Field(512, ge=1)
-    """New tokens per sample."""
-    top_up: TopUpRecipe | None = None
-    """Where further samples are drawn, beyond `samples`; null: nowhere (published)."""
-
-    @model_validator(mode="after")
-    def _tops_up(self) -> Self:
-        if self.top_up and self.top_up.until is not None and self.top_up.until <= self.samples:
-            raise ValueError(f"top_up.until counts the first samples too: it must be above samples = {self.samples}")
-        return self
-
-
-class TeacherRecipe(SamplingRecipe):
-    generator: PluginChoice = PluginChoice(name=POCKET)
-    """Who answers."""
-    samples: int = Field(1, ge=0)
-    """Samples per question and strategy (published: up to 10, the first correct one is kept). 0: nobody is asked, the
-    pool is what `siked import` brings."""
-
-
-class RolloutRecipe(SamplingRecipe):
-    mode: Literal["free", "forced", "both"] = "free"
-    """Whether the student writes the strategy's tag itself, is given it, or both."""
-    problems: Literal["all", "fresh"] = "all"
-    """Which training problems a round uses. "all" (published). "fresh": they are dealt to round 0 and the rounds in
-    equal parts, so that a student is sampled on problems that it was not trained on."""
-    problems_per_round: int | None = Field(None, ge=1)
-    """Only with fresh problems: the size of each part, whatever the number of rounds, so that more rounds or more
-    problems leave the parts as they are that were dealt before. Of too few problems all parts are smaller alike. None
-    deals all problems, so another number of rounds deals anew."""
-    warm_up_problems: int | None = Field(None, ge=1)
-    """Only with problems_per_round: the size of round 0's part. None: the same."""
-
-    @model_validator(mode="after")
-    def _deals(self) -> RolloutRecipe:
-        if self.problems_per_round is not None and self.problems == "all":
-            raise ValueError("problems_per_round deals problems out: it needs problems=fresh")
-        if self.warm_up_problems is not None and self.problems_per_round is None:
-            raise ValueError("warm_up_problems is round 0's part: it needs problems_per_round, the others'")
-        return self
-
-
-class LoraRecipe(_Section):
-    r: int = Field(16, ge=1)
-    """Rank."""
-    alpha: int = Field(32, ge=1)
-    """Scale: the update counts alpha / r times."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """On the adapter's input."""
-    target_modules: str | list[str] = "all-linear"
-    """"all-linear" is every attention and MLP projection."""
-
-
-class StudentRecipe(_Section):
-    model: str = POCKET
-    """A folder, a hub name, or "pocket"."""
-    generator: PluginChoice = PluginChoice(name="transformers")
-    """What samples from the student; it is given the student's folder as its option `model`."""
-    lora: LoraRecipe | None = LoraRecipe()
-    """None trains every weight."""
-    tag: str = "<{strategy}>\n"
-    """What a target begins with: writing it is choosing the strategy."""
-    instruction: str = (
-        "Choose the strategy that suits the problem best: {strategies}. "
-        "Name it first, then solve the problem with it.\n\n"
-    )
-    """Put before the question, and built into the exported chat template; a file with `@FILE`. Empty: none."""
-    chat_template: str | None = None
-    """Replaces the model's: Jinja text, a file with `@FILE`, or "plain" (a question, then the answer)."""
-    pad_token: str | None = None
-    """For tokenizers without one: an existing token."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights in training and sampling; "auto": float32 on a CPU, the model's own on a GPU."""
-
-    @field_validator("tag")
-    @classmethod
-    def _names_strategy(cls, value: str) -> str:
-        if "{strategy}" not in value:
-            raise ValueError("the tag must contain {strategy}")
-        return value
-
-
 class MixingRecipe(_Section):
     policy: PluginChoice = PluginChoice(name="adaptive")
     """What the student is trained on next."""
@@ -167,45 +64,6 @@ class MixingRecipe(_Section):
     weights: Literal["equal", "copies"] = "equal"
     """"copies": a rationale that was sampled several times weighs so many times as much in the loss, so that what the
     student gets right more often, it is trained more on. "equal": each weighs the same (published)."""
-
-
-class TrainingRecipe(_Section):
-    objective: PluginChoice = PluginChoice(name="sft")
-    """What the loss is taken on."""
-    start: Literal["continue", "restart"] = "continue"
-    """Whether a round trains on from the previous round's student or from the original one."""
-    epochs: float = Field(3, gt=0)
-    """Epochs of a round."""
-    warm_up_epochs: float | None = Field(None, gt=0)
-    """Epochs of round 0; None is `epochs`."""
-    batch_size: int = Field(2, ge=1)
-    """Rows at once."""
-    accumulation: int = Field(4, ge=1)
-    """Batches per optimiser step."""
-    learning_rate: float = Field(2e-4, gt=0)
-    """The highest one of a round, after its warm_up_steps."""
-    warm_up_learning_rate: float | None = Field(None, gt=0)
-    """That of round 0, and of baselines; None is `learning_rate`."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """How the learning rate falls."""
-    warm_up_steps: int = Field(5, ge=0)
-    """Optimiser steps over which the learning rate rises."""
-    weight_decay: float = Field(0.01, ge=0)
-    """Decoupled, as in AdamW."""
-    max_length: int = Field(1024, ge=16)
-    """Tokens of prompt and target; longer rows are left out and counted."""
-    packing: bool = False
-    """Several rows in one sequence. Published, but only worth it with flash attention on a GPU."""
-    checkpoint_steps: int = Field(200, ge=1)
-    """Optimiser steps between checkpoints: what a kill can lose."""
-    args: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of the trainer (TRL's `SFTConfig`, transformers' `TrainingArguments`), by their own names."""
-
-    @property
-    def of_warm_up(self) -> TrainingRecipe:
-        """As it is for round 0."""
-        own = {"epochs": self.warm_up_epochs, "learning_rate": self.warm_up_learning_rate}
-        return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
 class StoppingRecipe(_Section):

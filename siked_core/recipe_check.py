@@ -12,7 +12,8 @@ from typing import Any
 
 from siked_core.contracts import Kind, Plugin, Strategy
 from siked_core.errors import ModelError, RecipeError
-from siked_core.recipe import POCKET, PluginChoice, Recipe, read_text_option
+from siked_core.recipe import Recipe, read_text_option
+from siked_core.recipe_choice import POCKET, PluginChoice
 from siked_core.registry import Registry
 from siked_core.remote import probe
 from siked_core.spending import check_caps

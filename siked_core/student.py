@@ -7,7 +7,8 @@ from typing import Any
 
 from siked_core.errors import ModelError, PluginError, UnusablePluginError
 from siked_core.format import PLAIN_TEMPLATE, StudentFormat, with_instruction
-from siked_core.recipe import StudentRecipe, read_text_option
+from siked_core.recipe import read_text_option
+from siked_core.recipe_student import StudentRecipe
 from siked_core.registry import Registry
 
 

@@ -18,7 +18,7 @@ from siked_core.errors import ModelError
 from siked_core.format import StudentFormat
 from siked_core.models import choose_device, choose_dtype, encode, load_weights
 from siked_core.order import in_order
-from siked_core.recipe import LoraRecipe, TrainingRecipe
+from siked_core.recipe_student import LoraRecipe, TrainingRecipe
 from siked_core.records import Problem
 from siked_core.reporting import Progress
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from siked_core.card import write_card
 from siked_core.format import StudentFormat
 from siked_core.models import load_tokenizer
-from siked_core.recipe import StudentRecipe, resolve, validate
+from siked_core.recipe import resolve, validate
+from siked_core.recipe_student import StudentRecipe
 from siked_core.scorecard import Score, Scorecard, StrategyScore
 from siked_core.student import prepare_tokenizer
 from siked_core.testing import make_tiny_student, toy_recipe

@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from siked_core import RecipeError
-from siked_core.recipe import (
-    PluginChoice,
-    Recipe,
-    differences,
-    preset_names,
-    preset_text,
-    read_text_option,
-    resolve,
-    validate,
-)
+from siked_core.recipe import Recipe, differences, preset_names, preset_text, read_text_option, resolve, validate
+from siked_core.recipe_choice import PluginChoice
 
 
 def write(folder: Path, text: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from siked_core import Message, Prompt, TrainingExample, TrainingRow
 from siked_core.format import PLAIN_TEMPLATE, StudentFormat
 from siked_core.models import encode, load_tokenizer
-from siked_core.recipe import LoraRecipe, StudentRecipe, TrainingRecipe
+from siked_core.recipe_student import LoraRecipe, StudentRecipe, TrainingRecipe
 from siked_core.reporting import SilentProgress
 from siked_core.student import prepare_tokenizer
 from siked_core.testing import make_tiny_student

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from siked_core.pool import read_parquet, write_parquet
-from siked_core.recipe import PluginChoice
+from siked_core.recipe_choice import PluginChoice
 from siked_core.run import Run
 from siked_core.stages.verify import verdicts_of, verify
 

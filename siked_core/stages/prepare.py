@@ -24,7 +24,8 @@ from siked_core.errors import DataError, RecipeError, RunError, unknown
 from siked_core.files import content_of, write_text
 from siked_core.keys import digest
 from siked_core.pool import read_parquet, write_parquet
-from siked_core.recipe import PluginChoice, Recipe
+from siked_core.recipe import Recipe
+from siked_core.recipe_choice import PluginChoice
 from siked_core.records import Excluded, Loaded, Problem
 from siked_core.registry import Registry
 from siked_core.run import Run

@@ -21,7 +21,8 @@ from siked_core.keys import digest
 from siked_core.meter import Meter
 from siked_core.models import SIDE_FILE, fingerprint, hash_files, load_tokenizer, read_side_file
 from siked_core.pool import read_parquet
-from siked_core.recipe import TrainingRecipe, read_text_option
+from siked_core.recipe import read_text_option
+from siked_core.recipe_student import TrainingRecipe
 from siked_core.run import Run
 from siked_core.stages.prepare import problems
 from siked_core.student import prepare_tokenizer, resolve_model

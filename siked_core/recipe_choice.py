@@ -1,0 +1,28 @@
+"""How a recipe names a plugin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from siked_core.layers import choice
+from siked_core.section import Section
+
+POCKET = "pocket"
+"""The name of the embedded world: data set, teacher and student."""
+
+
+class PluginChoice(Section):
+    """A plugin and its options: `cot`, `vllm:MODEL`, or `{name: cot, options: {shots: 4}}`."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return choice(value) if isinstance(value, str) else value
+
+    def __str__(self) -> str:
+        return self.name
