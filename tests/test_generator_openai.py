@@ -189,6 +189,20 @@ def test_refusals_in_the_message_and_texts_in_parts(fake_api: ModuleType, api: A
     assert (found[1].text, found[1].finish_reason) == ("ab?", "stop")
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_reasoning_that_is_returned_apart_stands_before_the_answer(
+    fake_api: ModuleType, api: Any, ask: Any, field: str
+) -> None:
+    def respond(call: Any) -> Any:
+        message = {"content": None if call.question == "q1" else "5", field: "2 and 3"}
+        return fake_api.Reply(fake_api.answer("") | {"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    api.respond = respond
+    found = all_of(ask(api), requests(2))
+    assert found[0].text == "<think>\n2 and 3\n</think>\n\n5"
+    assert found[1].text == "<think>\n2 and 3", "it ended before it answered"
+
+
 @pytest.mark.parametrize("chat", [True, False])
 def test_log_probabilities_are_summed(fake_api: ModuleType, api: Any, ask: Any, chat: bool, tmp_path: Path) -> None:
     logprobs = {"content": [{"logprob": -0.5}, {"logprob": -1.0}]} if chat else {"token_logprobs": [-0.5, -1.0]}
@@ -825,10 +839,11 @@ def test_the_documented_options_are_options() -> None:
     tables = [yaml.safe_load(found) for found in re.findall(r"^\| .*`(\{model: .*\})`", page, re.MULTILINE)]
     blocks = [yaml.safe_load(found) for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
     chosen = [next(iter(block.values()))["generator"] for block in blocks]
-    assert (len(tables), [one["name"] for one in chosen]) == (6, ["openai", "openai", "vllm"])
+    assert (len(tables), [one["name"] for one in chosen]) == (6, ["openai", "openai", "vllm", "ray"])
     for options in [*tables, *(one["options"] for one in chosen if one["name"] == "openai")]:
         OpenAIOptions(**{"model": "the student", **options})
-    Registry.discover().create("generator", "vllm", chosen[-1]["options"])
+    for one in chosen[2:]:
+        Registry.discover().create("generator", one["name"], one["options"])
 
 
 def test_it_is_listed_and_described() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,22 @@ def test_a_device_map_changes_no_sample(folder: Path) -> None:
     sampling = Sampling(1.0, 1.0, max_tokens=12)
     plain = write(TransformersGenerator({"model": str(folder)}), requests, sampling)
     assert write(TransformersGenerator({"model": str(folder), "device_map": "cpu"}), requests, sampling) == plain
+
+
+@pytest.mark.slow
+def test_continuous_batching_writes_the_same_and_is_seeded(folder: Path) -> None:
+    plain, continuous = (TransformersGenerator({"model": str(folder), "continuous": value}) for value in (False, True))
+    assert plain.fingerprint != continuous.fingerprint
+    asked = [request(question) for question in QUESTIONS]
+    greedy = Sampling(max_tokens=12)
+    for ours, theirs in zip(write(plain, asked, greedy), write(continuous, asked, greedy), strict=True):
+        assert replace(theirs, logprob=None) == replace(ours, logprob=None)
+        assert theirs.logprob == pytest.approx(ours.logprob, abs=1e-3)
+    drawn = [request("?", draw, seed=draw) for draw in range(12)]
+    sampling = Sampling(1.0, 1.0, max_tokens=60)
+    first, again = write(continuous, drawn, sampling), write(continuous, drawn, sampling)
+    assert first == again
+    assert len({one.text for one in first}) > 6
+    assert {one.finish_reason for one in first} == {"stop", "length"}
+    assert all((one.completion_tokens == 60) == (one.finish_reason == "length") for one in first)
+    assert {one.logprob for one in first} == {None}

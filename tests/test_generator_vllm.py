@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
+import stat
 import subprocess
 import sys
 import time
@@ -18,11 +18,22 @@ from typing import Any
 
 import pytest
 
-from siked_core import Completion, Message, ModelError, PluginError, Problem, Prompt, RecipeError, Request, Sampling
+from siked_core import (
+    Completion,
+    Message,
+    ModelError,
+    PluginError,
+    Problem,
+    Prompt,
+    RecipeError,
+    Request,
+    Sampling,
+    warden,
+)
 from siked_core.recipe import resolve
 from siked_core.registry import Registry
 from siked_core.testing import make_tiny_student
-from siked_plugins.generators.vllm import VllmGenerator, environment
+from siked_plugins.generators.vllm import VllmGenerator, environment, kept
 from siked_plugins.generators.vllm import server as server_module
 from siked_plugins.generators.vllm.log import Log, plain
 from siked_plugins.generators.vllm.options import as_arguments
@@ -57,6 +68,7 @@ def fake(fake_vllm: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     made = fake_vllm.make(tmp_path / "env")
     monkeypatch.setenv(environment.PYTHON_VARIABLE, str(made.python))
     yield made
+    VllmGenerator.release()
     assert not made.started or not made.alive
 
 
@@ -96,7 +108,10 @@ def soon(what: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 
 def logs(folder: Path) -> list[Path]:
-    return sorted(folder.glob("siked-vllm-*.log"))
+    """Of servers that run or failed: nothing else is left of any."""
+    found = sorted(folder.glob("siked-vllm-*/server.log"))
+    assert {path.parent for path in found} == set(folder.glob("siked-vllm-*"))
+    return found
 
 
 # What is started, and what is asked
@@ -118,13 +133,14 @@ def test_the_server_is_started_as_the_options_say(
     one.open()
     [start] = fake.started
     arguments = start["arguments"]
-    port = arguments[arguments.index("--port") + 1]
+    socket = arguments[arguments.index("--uds") + 1]
+    assert stat.S_IMODE(Path(socket).parent.stat().st_mode) == 0o700
     assert arguments == [
         *("--model", str(models / "chat"), "--dtype", "float32", "--quantization", "fp8", "--trust-remote-code"),
         *("--max-model-len", "512", "--tensor-parallel-size", "2", "--data-parallel-size", "3"),
         *("--gpu-memory-utilization", "0.5", "--generation-config", "vllm", "--enable-prefix-caching"),
-        *("--disable-uvicorn-access-log", "--no-enforce-eager", "--max-num-seqs", "8", "--hf-overrides", '{"a": 1}'),
-        *("--host", "127.0.0.1", "--port", port),
+        *("--disable-uvicorn-access-log", "--no-log-error-stack", "--no-enforce-eager", "--max-num-seqs", "8"),
+        *("--hf-overrides", '{"a": 1}', "--uds", socket),
     ]
     key = start["environment"]["VLLM_API_KEY"]
     assert len(key) >= 32
@@ -215,7 +231,10 @@ def test_no_proxy_is_asked(fake: Any, teacher: Any, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"engine_args": {"port": 80}}, "must not have 'port', which is set by siked: a free one"),
+        (
+            {"engine_args": {"port": 80}},
+            "must not have 'port', which is set by siked, which talks HTTP on a Unix socket",
+        ),
         ({"engine_args": {"--api-key": "x"}}, "must not have '--api-key', which is set by siked: a random one"),
         ({"engine_args": {"tensor-parallel-size": 2}}, "set by the option tensor_parallel"),
         ({"engine_args": {"generation_config": "auto"}}, "how completions are drawn is the recipe's matter"),
@@ -264,6 +283,7 @@ def test_samples_are_known_by_what_can_change_them(fake: Any, models: Path, tmp_
         {"engine_args": {"max_num_seqs": 8, "enforce-eager": True}},
         {"python": str(fake.python), "startup_timeout": 5, "logprobs": False},
         {"dtype": "float32"},
+        {"between": "keep"},
     ):
         assert known(**same) == plain_one, same
     file = tmp_path / "template.jinja"
@@ -385,21 +405,6 @@ def test_a_first_request_that_fails_fails_the_start(fake: Any, teacher: Any) -> 
     assert fake.alive == []
 
 
-@linux
-def test_a_port_that_another_user_took_is_not_sent_the_key(
-    fake: Any, teacher: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as ours:
-        ours.bind(("127.0.0.1", 0))
-        assert server_module._listener(ours.getsockname()[1]) is None
-        ours.listen()
-        assert server_module._listener(ours.getsockname()[1]) == os.getuid()
-    monkeypatch.setattr(server_module, "_listener", lambda port: os.getuid() + 1)
-    with pytest.raises(ModelError, match=rf"did not get its port \d+: the user with the number {os.getuid() + 1}"):
-        teacher().open()
-    assert fake.asked == []
-
-
 def test_a_server_that_dies_half_way_keeps_what_was_answered(fake: Any, teacher: Any) -> None:
     fake.behave(die_at=9, say=["torch.OutOfMemoryError: CUDA out of memory."])
     one = teacher(concurrency=2)
@@ -443,7 +448,7 @@ from siked_plugins.generators.vllm import VllmGenerator, server
 server.GRACE_S = 1.0
 one = VllmGenerator({"model": sys.argv[1]})
 one.open()
-print(one._server._process.pid, flush=True)
+print(one._kept.server._process.pid, flush=True)
 time.sleep(600)
 """
 
@@ -472,6 +477,256 @@ def test_whoever_is_killed_nothing_is_left(fake: Any, models: Path, tmp_path: Pa
     assert gone
     assert soon(lambda: not fake.alive)
     assert victim == "warden" or soon(lambda: not logs(tmp_path))
+
+
+# One server for several stages
+
+
+@pytest.fixture
+def students(fake_vllm: ModuleType, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Three of one shape; what their weights make of a probe is known to the fake, and stands in for computing it."""
+
+    def computed(wanted: kept.Wanted) -> list[float]:
+        assert wanted.folder is not None
+        found: list[float] = fake_vllm.logprobs(wanted.folder, list(wanted.probe))
+        return found
+
+    monkeypatch.setattr(kept, "computed", computed)
+    folders = [tmp_path / f"round-{number}" for number in range(3)]
+    for number, folder in enumerate(folders):
+        make_tiny_student(folder, seed=number, tied=False)
+    return folders
+
+
+def first_answer(one: VllmGenerator) -> str:
+    return dict(one.generate(requests(1), SAMPLING))[0].text
+
+
+def paths(fake: Any) -> list[str]:
+    """What was asked of it, but for completions."""
+    return [call["path"] for call in fake.asked if "completions" not in call["path"]]
+
+
+def test_the_next_student_takes_the_server_over(fake: Any, teacher: Any, students: list[Path]) -> None:
+    fake.behave(sign=True)
+    try:
+        for place in (0, 1, 1, 2, 0):
+            one = teacher(model=str(students[place]))
+            assert first_answer(one) == f"round-{place}+ To q0."
+            one.set_aside()
+        assert len(fake.started) == 1
+        assert paths(fake) == ["/collective_rpc", "/reset_prefix_cache"] * 3
+        loaded = [call["body"] for call in fake.asked if call["path"] == "/collective_rpc"]
+        assert [body["kwargs"] for body in loaded] == [{"weights_path": str(students[place])} for place in (1, 2, 0)]
+        assert len(fake.alive) == 2
+    finally:
+        VllmGenerator.release()
+    assert fake.alive == []
+    assert logs(fake.folder.parent) == []
+
+
+def test_one_that_is_closed_is_ended(fake: Any, teacher: Any, students: list[Path]) -> None:
+    one = teacher(model=str(students[0]), between="keep")
+    one.open()
+    one.close()
+    assert fake.alive == []
+
+
+@pytest.mark.parametrize("fault", ["ignore", "fail", "exit"])
+def test_a_server_that_does_not_take_the_weights_is_replaced(
+    fake: Any, teacher: Any, students: list[Path], capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    fake.behave(sign=True, reload=fault)
+    one, two = teacher(model=str(students[0])), teacher(model=str(students[1]))
+    one.open()
+    one.set_aside()
+    assert first_answer(two) == "round-1+ To q0."
+    assert len(fake.started) == 2
+    assert not fake.runs(fake.started[0]["processes"][0])
+    assert "A fresh vLLM server is started: The vLLM server " in capsys.readouterr().err
+
+
+def test_a_server_whose_probe_is_not_the_weights_is_replaced(
+    fake: Any, teacher: Any, students: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = kept.computed
+    monkeypatch.setattr(kept, "computed", lambda wanted: [one + 0.01 for one in right(wanted) or []])
+    one, two = teacher(model=str(students[0])), teacher(model=str(students[1]))
+    one.open()
+    one.set_aside()
+    two.open()
+    assert len(fake.started) == 2
+    assert f"does not answer as {students[1]} does after loading its weights" in capsys.readouterr().err
+
+
+def test_what_the_weights_make_of_a_probe_is_computed(
+    models: Path, students: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    wanted = kept.Wanted("", "", models / "chat", (9, 30, 31, 32), "float32", 0, "keep")
+    found = kept.computed(wanted)
+    assert found is not None
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(models / "chat")
+    loss = model(torch.tensor([wanted.probe]), labels=torch.tensor([wanted.probe])).loss
+    assert -sum(found) / 3 == pytest.approx(float(loss), abs=1e-5)
+    monkeypatch.setattr(kept, "LARGEST_COMPUTED", 10)
+    assert kept.computed(wanted) is None
+
+
+@pytest.mark.parametrize("what", ["flags", "tokenizer", "quantised", "tied", "quantisation", "thinking code", "dead"])
+def test_what_does_not_fit_is_ended_before_another_is_started(
+    fake: Any, teacher: Any, students: list[Path], what: str
+) -> None:
+    more: dict[str, Any] = {}
+    if what == "flags":
+        more = {"max_model_len": 99}
+    elif what == "tokenizer":
+        (students[1] / "tokenizer_config.json").write_text(
+            (students[1] / "tokenizer_config.json").read_text().replace("{", '{"model_max_length": 77, ', 1)
+        )
+    elif what == "quantised":
+        for folder in students[:2]:
+            config = json.loads((folder / "config.json").read_text())
+            (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {}}))
+    elif what == "tied":
+        for number, folder in enumerate(students[:2]):
+            make_tiny_student(folder, seed=number)
+    one = teacher(model=str(students[0]), **({"quantization": "fp8"} if what == "quantisation" else {}))
+    if what == "thinking code":
+        one = teacher(model=str(students[0]), trust_remote_code=True)
+        more = {"trust_remote_code": True}
+    elif what == "quantisation":
+        more = {"quantization": "fp8"}
+    one.open()
+    one.set_aside()
+    if what == "dead":
+        os.kill(fake.started[0]["processes"][0], signal.SIGKILL)
+        assert soon(lambda: not any(map(fake.runs, fake.started[0]["processes"])))
+    two = teacher(model=str(students[1]), **more)
+    two.open()
+    assert len(fake.started) == 2
+    assert not any(map(fake.runs, fake.started[0]["processes"]))
+    assert paths(fake) == []
+
+
+def test_the_option_between_says_what_a_training_finds(fake: Any, teacher: Any, students: list[Path]) -> None:
+    for between in ("stop", "keep", "sleep"):
+        one = teacher(model=str(students[0]), between=between, concurrency=len(between))
+        one.open()
+        one.set_aside()
+        VllmGenerator.make_room()
+        assert bool(fake.alive) == (between != "stop")
+        VllmGenerator.make_room()
+        if between != "sleep":
+            VllmGenerator.release()
+    assert paths(fake) == ["/sleep"]
+    fake.behave(sign=True)
+    two = teacher(model=str(students[0]), between="sleep")
+    two.open()
+    assert paths(fake)[1:] == ["/wake_up", "/collective_rpc", "/wake_up", "/reset_prefix_cache"], (
+        "level 2 has no weights"
+    )
+    assert len(fake.started) == 3
+
+
+def test_sleeping_is_made_ready_where_there_is_a_gpu(
+    fake_vllm: ModuleType, fake: Any, teacher: Any, tmp_path: Path
+) -> None:
+    other = fake_vllm.make(tmp_path / "other", "vllm")
+    for between in ("sleep", "stop"):
+        one = teacher(python=str(other.python), between=between)
+        one.open()
+        assert ("--enable-sleep-mode" in other.started[-1]["arguments"]) == (between == "sleep")
+        assert other.started[-1]["environment"]["VLLM_SERVER_DEV_MODE"] == "1"
+        one.close()
+
+
+def test_adapters_are_changed_in_a_server_that_runs(
+    fake: Any, teacher: Any, students: list[Path], tmp_path: Path
+) -> None:
+    adapters = []
+    for rank in (12, 16):
+        adapters.append(tmp_path / f"adapter-{rank}")
+        adapters[-1].mkdir()
+        (adapters[-1] / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": rank}))
+        (adapters[-1] / "adapter_model.safetensors").write_bytes(bytes(rank))
+    fake.behave(sign=True)
+    model = str(students[0])
+    try:
+        for adapter in (adapters[0], adapters[1], adapters[1], None):
+            one = teacher(model=model, **({"adapter": str(adapter)} if adapter else {}))
+            assert first_answer(one) == f"round-0+{adapter.name if adapter else ''} To q0."
+            one.set_aside()
+        [start] = fake.started
+        assert start["arguments"][start["arguments"].index("--max-lora-rank") + 1] == "16"
+        assert start["environment"]["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+        assert paths(fake) == ["/load_lora_adapter", "/unload_lora_adapter", "/load_lora_adapter"]
+        other = teacher(model=str(students[1]), adapter=str(adapters[0]))
+        assert first_answer(other) == "round-1+adapter-12 To q0."
+        assert len(fake.started) == 1
+        other.close()
+        plain, big = teacher(model=model), teacher(model=model, adapter=str(adapters[0]))
+        plain.open()
+        plain.set_aside()
+        assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in fake.started[1]["environment"]
+        big.open()
+        assert len(fake.started) == 3, "a server that was not made for adapters takes none"
+    finally:
+        VllmGenerator.release()
+    known = VllmGenerator({"model": model, "adapter": str(adapters[0])}).fingerprint
+    assert known != VllmGenerator({"model": model}).fingerprint
+    (adapters[0] / "adapter_model.safetensors").write_bytes(b"others")
+    assert known != VllmGenerator({"model": model, "adapter": str(adapters[0])}).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (None, "is no LoRA adapter: it has no adapter_config.json"),
+        ("{", "cannot be read"),
+        ('{"peft_type": "IA3", "r": 1}', "takes LORA only"),
+        ('{"peft_type": "LORA", "r": 4, "rank_pattern": {"q": 1000}}', "has the rank 1000; vLLM takes 512 at most"),
+    ],
+)
+def test_an_adapter_that_is_none_is_refused_at_once(
+    fake: Any, siked: Any, models: Path, tmp_path: Path, config: str | None, said: str
+) -> None:
+    (tmp_path / "adapter").mkdir()
+    if config is not None:
+        (tmp_path / "adapter" / "adapter_config.json").write_text(config)
+    options = {"model": str(models / "chat"), "adapter": str(tmp_path / "adapter")}
+    choice = json.dumps({"name": "vllm", "options": options})
+    told = siked("teach", "--preset", "pocket-smoke", "--set", f"teacher.generator={choice}", code=2).err
+    assert said in told
+    assert fake.started == []
+
+
+@linux
+def test_shared_memory_of_a_server_that_is_killed_is_removed(fake: Any, teacher: Any) -> None:
+    fake.behave(shares=True)
+    one = teacher()
+    one.open()
+    file = Path("/dev/shm") / (fake.folder / "shared").read_text()
+    assert file.exists()
+    time.sleep(warden.MEMORY_LOOK_S + 1)
+    os.killpg(fake.processes[0], signal.SIGKILL)
+    assert soon(lambda: not file.exists())
+    one.close()
+
+
+def test_a_long_name_of_the_folder_for_temporary_files_is_gone_round(
+    fake: Any, teacher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    one = teacher()
+    assert first_answer(one) == "To q0."
+    one.close()
+    assert list(deep.iterdir()) == []
 
 
 # The environment
@@ -598,3 +853,19 @@ def test_a_run_pays_only_for_what_is_missing(
     assert len(fake.started) == 3
     siked(*command)
     assert len(fake.started) == 3, "where nothing is missing no server is started"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("between", "starts"), [("stop", 2), ("keep", 1)])
+def test_the_rounds_of_a_run_share_a_server(
+    fake: Any, siked: Any, students: list[Path], untied_pocket: Path, between: str, starts: int
+) -> None:
+    """One round: a server for the warm-up's student, which is validated and then samples; after the training another,
+    unless it may stay; the students of the test splits take it over."""
+    choice = json.dumps({"name": "vllm", "options": {"between": between}})
+    command = ["distill", "--preset", "pocket-smoke", "--strategies", "cot", "--run", "mine", "--rounds", "1"]
+    command += ["--student", str(untied_pocket)]
+    told = siked(*command, "--set", f"student.generator={choice}", "--quiet")
+    assert len(fake.started) == starts
+    assert fake.alive == []
+    assert "vLLM" not in told.err, "what a server does while it starts is told as everything else is"

@@ -7,30 +7,40 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import stat
+import subprocess
+import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import polars as pl
 import pytest
 
 from siked_core import Completion, Message, ModelError, PluginError, Problem, Prompt, Request, Sampling
+from siked_core.manifest import read_manifest
 from siked_core.models import encode, load_tokenizer
-from siked_core.recipe import resolve
+from siked_core.recipe import Recipe, resolve
 from siked_core.registry import Registry
+from siked_core.reporting import SilentReporter
+from siked_core.run import attach
+from siked_core.stages.prepare import problems
 from siked_core.testing import make_tiny_student
 from siked_plugins.generators.transformers import TransformersGenerator
 from siked_plugins.generators.vllm import VllmGenerator, environment
+from siked_plugins.generators.vllm.server import Server
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 START_S = 600
+Written = tuple[str, int, float]
 SAMPLING = Sampling(1.0, 0.9, 24)
 GREEDY = Sampling(0.0, 1.0, 24)
 
@@ -46,8 +56,8 @@ def _environment() -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights; vLLM wants heads of 32 numbers at least."""
-    return make_tiny_student(tmp_path_factory.mktemp("models") / "chat", hidden_size=128)
+    """Random weights; vLLM wants heads of 32 numbers at least, and on a CPU loads no other weights into tied ones."""
+    return make_tiny_student(tmp_path_factory.mktemp("models") / "chat", hidden_size=128, tied=False)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +73,81 @@ def teacher(model: Path) -> Iterator[VllmGenerator]:
 def peer(model: Path) -> TransformersGenerator:
     """The same weights in this process."""
     return TransformersGenerator({"model": str(model), "dtype": "float32", "device": "cpu"})
+
+
+@pytest.fixture(scope="module")
+def other(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model after a little training, as far as a server can tell."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("models") / "other"
+    shutil.copytree(model, folder)
+    changed = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in changed.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    changed.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapters(model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two LoRA adapters of the model, as PEFT writes them, of the ranks 4 and 8."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folders = []
+    for rank in (4, 8):
+        torch.manual_seed(rank)
+        config = LoraConfig(r=rank, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+        made = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), config)
+        with torch.no_grad():
+            for name, parameter in made.named_parameters():
+                if "lora_B" in name:
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+        folders.append(tmp_path_factory.mktemp("adapters") / str(rank))
+        made.save_pretrained(folders[-1])
+    return folders
+
+
+def merged(model: Path, adapter: Path, folder: Path) -> Path:
+    """The model with the adapter in its weights, by transformers and PEFT."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(folder)
+    load_tokenizer(str(model)).save_pretrained(folder)
+    return folder
+
+
+def greedy(generator: Any) -> list[Written]:
+    """Texts, tokens and log-probabilities (nats). vLLM keeps back a last character of which a byte is lacking, as
+    random weights write them."""
+    found = dict(generator.generate(requests(6, "<cot>\n"), GREEDY))
+    ordered = [found[place] for place in range(6)]
+    return [(one.text.rstrip("\ufffd"), one.completion_tokens, one.logprob or 0.0) for one in ordered]
+
+
+def alike(some: list[Written], others: list[Written]) -> bool:
+    return all(one[:2] == other[:2] and abs(one[2] - other[2]) < 0.01 for one, other in zip(some, others, strict=True))
+
+
+def here(folder: Path) -> list[Written]:
+    return greedy(TransformersGenerator({"model": str(folder), "dtype": "float32", "device": "cpu"}))
+
+
+def shared_memory() -> set[str]:
+    return {path.name for path in Path("/dev/shm").glob("psm_*")}
+
+
+def mapped(pid: int) -> set[str]:
+    found = Path(f"/proc/{pid}/maps").read_text()
+    return {line.rpartition("/")[2] for line in found.splitlines() if "/dev/shm/psm_" in line}
 
 
 def requests(number: int, prefix: str = "", seed: int = 0) -> list[Request]:
@@ -175,6 +260,147 @@ def test_it_writes_what_the_model_writes_in_this_process(
         assert served[place].logprob == pytest.approx(here[place].logprob, abs=0.01)
 
 
+INSIDE = """\
+import json, sys, weakref
+from pathlib import Path
+import torch
+from siked_cli.main import main
+from siked_core import Message, ModelError, Problem, Prompt, Request, Sampling
+from siked_plugins.generators.vllm import VllmGenerator
+
+model, other, *command = sys.argv[1:]
+
+def make(folder, **more):
+    return VllmGenerator({"model": folder, "max_model_len": 512, "engine": "inside", **more})
+
+def requests(number, prefix=""):
+    return [
+        Request(Problem(f"p{i}", f"q{i}", "4"), None, Prompt((Message("user", f"q{i}"),), prefix), 0, i)
+        for i in range(number)
+    ]
+
+def write(generator, wanted, sampling):
+    found = dict(generator.generate(wanted, sampling))
+    return [
+        [one.text, one.completion_tokens, one.logprob, one.prompt_tokens, one.finish_reason]
+        for one in (found[place] for place in range(len(wanted)))
+    ]
+
+one = make(model)
+told = {"fingerprint": one.fingerprint, "greedy": write(one, requests(6, "<cot>\\n"), Sampling(0.0, 1.0, 24))}
+told["sampled"] = write(one, requests(24), Sampling(1.0, 0.9, 24))
+character = next(c for place, c in enumerate(told["sampled"][0][0]) if place and c.isascii())
+told["stopped"] = [character, *write(one, requests(1), Sampling(1.0, 0.9, 24, (character,)))[0]]
+long, nearly = (
+    Request(Problem(str(size), "?", "4"), None, Prompt((Message("user", "x" * size),)), 0, 1) for size in (800, 490)
+)
+told["long"] = write(one, [long, nearly, *requests(1)], Sampling(1.0, 0.9, 24))
+try:
+    make(other).open()
+except ModelError as error:
+    told["second"] = str(error)
+left = one.generate(requests(4), Sampling(1.0, 0.9, 200))
+left.close()
+stopped_early = one.generate(requests(4), Sampling(1.0, 0.9, 24))
+next(stopped_early)
+stopped_early.close()
+told["after an interruption"] = write(one, requests(2), Sampling(1.0, 0.9, 24))
+weights = weakref.ref(one._inside._llm.llm_engine._get_driver_model_for_cleanup())
+one.set_aside()
+same = make(model)
+same.open()
+told["taken over"] = weights() is not None and same._inside is not None
+same.set_aside()
+VllmGenerator.make_room()
+told["freed"] = weights() is None and not torch.distributed.is_initialized()
+next_one = make(other)
+told["other"] = write(next_one, requests(6, "<cot>\\n"), Sampling(0.0, 1.0, 24))
+next_one.close()
+Path("told.json").write_text(json.dumps(told))
+sys.exit(main(command))
+"""
+
+
+def test_in_one_process_with_siked_it_writes_what_the_server_writes(
+    teacher: VllmGenerator, peer: TransformersGenerator, model: Path, other: Path, tmp_path: Path
+) -> None:
+    """vLLM's Python with this one's siked, and what vLLM's lacks of what siked needs: what is installed for one version
+    of Python and one machine can be imported by both."""
+    found = environment.find()
+    ask = "import sys, sysconfig; print(sys.version_info[:2], sysconfig.get_path('purelib'))"
+    version, _, site = subprocess.run(
+        [found.python, "-c", ask], capture_output=True, text=True, check=True
+    ).stdout.strip().rpartition(" ")  # fmt: skip
+    if version != str(sys.version_info[:2]):
+        pytest.skip(f"vLLM's Python is {version}, this one {sys.version_info[:2]}")
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    root = Path(__file__).parents[1]
+    for name, folder in {"siked_core": "siked_core", "siked_plugins": "plugins", "siked_cli": "cli"}.items():
+        (beside / name).symlink_to(root / folder)
+    ours = Path(pytest.__file__).parents[1]
+    for package in ("siked", "pluggy", "polars", "_polars_runtime_32", "polars_runtime_32", "pydantic_monty", "xxhash"):
+        for path in {*ours.glob(package), *ours.glob(f"{package}-*.dist-info")}:
+            if not Path(site, path.name).exists():
+                (beside / path.name).symlink_to(path)
+
+    choice = {"name": "vllm", "options": {"model": str(model), "engine": "inside", "max_model_len": 512}}
+    command = ["teach", "--preset", "pocket-smoke", "--strategies", "cot", "--run", "mine"]
+    for setting in (
+        "strategies=[{name: cot, options: {shots: 0, instruction: ''}}]",
+        f"teacher.generator={json.dumps(choice)}",
+        "teacher.samples=1",
+        "teacher.temperature=0",
+        "teacher.max_tokens=24",
+    ):
+        command += ["--set", setting]
+    done = subprocess.run(
+        [found.python, "-c", INSIDE, str(model), str(other), *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(beside)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "told.json").read_text())
+
+    def plain(rows: list[list[Any]]) -> list[Written]:
+        return [(text.rstrip("\ufffd"), tokens, logprob) for text, tokens, logprob, *_ in rows]
+
+    assert told["fingerprint"] == teacher.fingerprint
+    assert alike(plain(told["greedy"]), greedy(peer))
+    assert alike(plain(told["greedy"]), greedy(teacher))
+    assert alike(plain(told["other"]), here(other))
+    served = dict(teacher.generate(requests(24), SAMPLING))
+    written = [(one.text, one.completion_tokens, one.logprob or 0.0) for _, one in sorted(served.items())]
+    assert alike([tuple(row[:3]) for row in told["sampled"]], written)
+    assert [row[3:] for row in told["sampled"]] == [
+        [one.prompt_tokens, one.finish_reason] for _, one in sorted(served.items())
+    ]
+    assert told["after an interruption"][0][0] == written[0][0]
+    character, stopped = told["stopped"][0], told["stopped"][1:]
+    assert (stopped[0], stopped[4]) == (written[0][0][: written[0][0].index(character)], "stop")
+    long, nearly, usual = told["long"]
+    assert (long[0], long[4], usual[0]) == ("", "refused", written[0][0])
+    assert (nearly[1] + nearly[3], nearly[4]) == (512, "length")
+    assert "takes one model at a time" in told["second"]
+    assert told["taken over"]
+    assert told["freed"]
+
+    pool = tmp_path / "runs" / "mine" / "pools" / "teacher"
+    samples = pl.concat(pl.read_parquet(shard) for shard in pool.glob("0*.parquet")).sort("problem_id")
+    assert samples.height == 48
+    registry, recipe = Registry.discover(), resolve(preset="pocket-smoke")
+    strategy = registry.create("strategy", "cot", {"shots": 0, "instruction": ""})
+    known = {one.id: one for one in registry.create("dataset", "pocket", recipe.dataset.options).load("train").problems}
+    asked = [known[name] for name in samples["problem_id"]]
+    wanted = [Request(one, strategy, strategy.teacher_prompt(one), 0, 0) for one in asked]
+    expected = dict(peer.generate(wanted, GREEDY))
+    texts = [expected[place].text.rstrip("\ufffd") for place in range(48)]
+    assert [text.rstrip("\ufffd") for text in samples["text"]] == texts
+
+
 def test_what_is_too_long_is_recorded_and_the_rest_answered(teacher: VllmGenerator) -> None:
     long = Request(Problem("long", "?", "4"), None, Prompt((Message("user", "x" * 800),)), 0, 1)
     with pytest.warns(UserWarning, match="maximum context length is 512"):
@@ -187,17 +413,36 @@ def test_what_is_too_long_is_recorded_and_the_rest_answered(teacher: VllmGenerat
     assert cut.prompt_tokens + cut.completion_tokens <= 512
 
 
-def test_nobody_else_can_reach_it(teacher: VllmGenerator, model: Path) -> None:
-    assert teacher._server is not None
-    key, url = teacher._server.key, teacher._server.url
-    with pytest.raises(urllib.error.HTTPError) as raised:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/models", timeout=30)
-    assert raised.value.code == 401
+KNOCK = """\
+import socket, sys
+with socket.socket(socket.AF_UNIX) as knocking:
+    try:
+        knocking.connect(sys.argv[1])
+        print("in")
+    except PermissionError:
+        print("refused")
+"""
+
+
+def test_nobody_else_can_reach_it(teacher: VllmGenerator, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert teacher._kept is not None
+    server = teacher._kept.server
+    key = server.key
+    assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
+    command = [sys.executable, "-I", "-c", KNOCK, str(server.socket)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "in\n"
+    if os.geteuid() == 0:  # as somebody else
+        python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
+        other = subprocess.run([python, *command[1:]], capture_output=True, text=True, user=65534, check=True)
+        assert other.stdout == "refused\n", "the development endpoints ask for no key"
+    monkeypatch.setattr(server, "key", "another")
+    assert server.ask("GET", "/v1/models", None, 30)[0] == 401
+    monkeypatch.undo()
     members = group(leader_of(model))
     assert len(members) >= 2
     assert not [arguments for arguments in processes().values() if any(key in part for part in arguments)]
-    assert teacher._server.log_path is not None
-    assert key not in teacher._server.log_path.read_text()
+    assert server.log_path is not None
+    assert key not in server.log_path.read_text()
     listening = {
         row[9]: row[1].rpartition(":")[0]
         for table in ("tcp", "tcp6")
@@ -209,11 +454,12 @@ def test_nobody_else_can_reach_it(teacher: VllmGenerator, model: Path) -> None:
         with suppress(OSError):
             theirs.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
     addresses = {address for inode, address in listening.items() if inode in theirs}
-    assert addresses == {socket.inet_aton("127.0.0.1")[::-1].hex().upper()}
+    assert addresses <= {socket.inet_aton("127.0.0.1")[::-1].hex().upper()}
 
 
 def test_a_server_that_is_killed_is_told_and_leaves_nothing(teacher: VllmGenerator, model: Path) -> None:
     """The last of this server."""
+    before = shared_memory() - {path for pid in group(leader_of(model)) for path in mapped(pid)}
     leader = leader_of(model)
     members = group(leader)
     found: dict[int, Completion] = {}
@@ -232,11 +478,75 @@ def test_a_server_that_is_killed_is_told_and_leaves_nothing(teacher: VllmGenerat
     assert "What was answered is kept, and the same command goes on from there." in said
     assert soon(lambda: not set(members) & set(processes()))
     assert servers(model) == []
-    assert teacher._server is not None
-    log = teacher._server.log_path
+    assert teacher._kept is not None
+    log = teacher._kept.server.log_path
     assert log is not None
     assert str(log) in said
-    log.unlink()
+    assert soon(lambda: shared_memory() <= before)
+    shutil.rmtree(log.parent)
+
+
+# One server for several models
+
+
+def test_one_server_is_given_other_weights_and_adapters(
+    model: Path,
+    other: Path,
+    adapters: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = shared_memory()
+    started: list[str] = []
+    start = Server.start
+    monkeypatch.setattr(Server, "start", lambda self, *given: (started.append(self.model), start(self, *given))[1])
+    took: dict[str, float] = {}
+
+    def answers(what: str, **options: Any) -> list[Written]:
+        one = VllmGenerator({"model": str(model), "max_model_len": 512, "between": "sleep", **options})
+        began = time.monotonic()
+        one.open()
+        took[what] = time.monotonic() - began
+        found = greedy(one)
+        one.set_aside()
+        return found
+
+    try:
+        expected = {"base": here(model), "other": here(other)}
+        for place, adapter in enumerate(adapters):
+            expected[f"adapter {place}"] = here(merged(model, adapter, tmp_path / str(place)))
+        assert not any(alike(one, two) for one, two in combinations(expected.values(), 2))
+        assert alike(answers("adapter 1", adapter=str(adapters[1])), expected["adapter 1"])
+        leader = leader_of(model)
+        used = seconds_of(group(leader))
+        time.sleep(5)
+        assert seconds_of(group(leader)) - used < 1, "a server that rests leaves the processor to others"
+        assert alike(answers("adapter 0", adapter=str(adapters[0])), expected["adapter 0"])
+        assert alike(answers("base"), expected["base"])
+        VllmGenerator.make_room()  # as before a training: it falls asleep
+        assert alike(answers("other", model=str(other)), expected["other"])
+        assert alike(answers("base again"), expected["base"])
+        assert alike(answers("adapter 1 again", adapter=str(adapters[1])), expected["adapter 1"])
+        assert (started, leader_of(model)) == ([str(model)], leader)
+        assert max(seconds for what, seconds in took.items() if what != "adapter 1") < 20
+        os.killpg(leader, signal.SIGKILL)  # all of it, as nothing that tidies up can outlive
+        assert soon(lambda: not servers(model))
+        assert shared_memory() <= before
+    finally:
+        VllmGenerator.release()
+    with capsys.disabled():
+        print(" ".join(f"{what}: {seconds:.2f} s;" for what, seconds in took.items()))
+
+
+def seconds_of(pids: list[int]) -> float:
+    """The processor's time that processes have taken."""
+    ticks = 0
+    for pid in pids:
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 # A run's teacher
@@ -263,7 +573,7 @@ def test_a_run_survives_and_no_server_does(model: Path, siked: Any, begun: Calla
     ):
         command += ["--set", setting]
     pool = tmp_path / "runs" / "mine" / "pools" / "teacher"
-    logs = set(Path(tempfile.gettempdir()).glob("siked-vllm-*.log"))
+    logs = set(Path(tempfile.gettempdir()).glob("siked-vllm-*"))
 
     def rows() -> int:
         return sum(pl.read_parquet(shard).height for shard in pool.glob("0*.parquet"))
@@ -285,76 +595,62 @@ def test_a_run_survives_and_no_server_does(model: Path, siked: Any, begun: Calla
     assert servers(model) == []
     samples = pl.concat(pl.read_parquet(shard) for shard in pool.glob("0*.parquet"))
     assert (samples.height, samples["key"].n_unique()) == (96, 96)
-    assert set(Path(tempfile.gettempdir()).glob("siked-vllm-*.log")) <= logs
+    assert set(Path(tempfile.gettempdir()).glob("siked-vllm-*")) <= logs
 
 
 # A whole run
 
 
 @pytest.fixture(scope="module")
-def scholar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A teacher that knows the pocket world's training problems: the pocket base, trained on them for a minute."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    registry, recipe = Registry.discover(), resolve(preset="pocket-smoke")
-    base = str(registry.create("model", "pocket").folder())
-    tokenizer, model = load_tokenizer(base), AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    strategies = [registry.create("strategy", name, {"shots": 0, "instruction": ""}) for name in ("cot", "pot")]
-    problems = registry.create("dataset", "pocket", recipe.dataset.options).load("train").problems
-    wanted = [Request(p, s, s.teacher_prompt(p), 0, 0) for s in strategies for p in problems]
-    written = dict(registry.create("generator", "pocket", {"error_rate": 0.0}).generate(wanted, Sampling()))
-    rows = []
-    for place, request in enumerate(wanted):
-        prompt = encode(tokenizer, request.prompt)
-        answer = [*tokenizer(written[place].text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        rows.append((prompt + answer, [-100] * len(prompt) + answer))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    torch.manual_seed(0)
-    for _ in range(14):
-        for some in torch.randperm(len(rows)).split(8):
-            chosen = [rows[int(place)] for place in some]
-            width = max(len(ids) for ids, _ in chosen)
-            ids = torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids, _ in chosen])
-            labels = torch.tensor([found + [-100] * (width - len(found)) for _, found in chosen])
-            model(input_ids=ids, labels=labels).loss.backward()
-            optimiser.step()
-            optimiser.zero_grad()
-    folder = tmp_path_factory.mktemp("scholar")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def learned(tmp_path_factory: pytest.TempPathFactory, scholar: ModuleType) -> Path:
+    """A teacher that knows the pocket world's training problems."""
+    options = resolve(preset="pocket-smoke").dataset.options
+    known = Registry.discover().create("dataset", "pocket", options).load("train").problems
+    folder: Path = scholar.train_scholar(tmp_path_factory.mktemp("scholar"), known, ("cot", "pot"))
     return folder
 
 
-def test_a_student_is_distilled_from_a_teacher_in_vllm(scholar: Path, siked: Any, tmp_path: Path) -> None:
-    options = {"shots": 0, "instruction": ""}
-    strategies = f"strategies={json.dumps([{'name': name, 'options': options} for name in ('cot', 'pot')])}"
+def test_a_student_is_distilled_by_two_servers(
+    learned: Path, scholar: ModuleType, untied_pocket: Path, siked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher's, and one for the students of all rounds, which are trained beside it."""
+    started: list[str] = []
+    start = Server.start
+    monkeypatch.setattr(Server, "start", lambda self, *given: (started.append(self.model), start(self, *given))[1])
+    strategies = f"strategies={json.dumps([{'name': name, 'options': scholar.NO_SHOTS} for name in ('cot', 'pot')])}"
+    student = f"student.generator={json.dumps({'name': 'vllm', 'options': {'between': 'keep'}})}"
     told = siked(
-        *("distill", "--preset", "pocket-smoke", "--run", "mine", "--teacher", f"vllm:{scholar}", "--json"),
-        *("--set", strategies, "--set", "teacher.max_tokens=128"),
+        *("distill", "--preset", "pocket-smoke", "--run", "mine", "--teacher", f"vllm:{learned}", "--json"),
+        *("--student", str(untied_pocket), "--set", strategies, "--set", "teacher.max_tokens=128", "--set", student),
     )
-    report = json.loads(told.out)
-    assert report
-    assert servers(scholar) == []
+    assert json.loads(told.out)
     run = tmp_path / "runs" / "mine"
+    assert started == [str(learned), str(run / "students" / "round-0")]
+    assert servers(learned) == []
+    assert servers(run / "students" / "round-0") == []
     teacher = pl.concat(pl.read_parquet(shard) for shard in (run / "pools" / "teacher").glob("0*.parquet"))
     mixture = pl.read_parquet(run / "mixtures" / "round-0.parquet")
     assert teacher.height == 96
     assert mixture.height > 10, "what the teacher was right about"
-    for name in ("round-0", "round-1"):
-        assert (run / "students" / name / "model.safetensors").exists()
 
-    student = VllmGenerator({"model": str(run / "students" / "round-0"), "startup_timeout": START_S})
-    here = TransformersGenerator({"model": str(run / "students" / "round-0"), "dtype": "float32", "device": "cpu"})
-    problems = [Prompt((Message("user", f"Ann has {n} pens and buys 4. How many pens has she?"),)) for n in (3, 5)]
-    wanted = [
-        Request(Problem(str(place), "?", "4"), None, Prompt(prompt.messages, prefix), 0, place)
-        for place, (prompt, prefix) in enumerate((prompt, prefix) for prompt in problems for prefix in ("", "<pot>\n"))
-    ]
-    try:
-        served = dict(student.generate(wanted, GREEDY))
-    finally:
-        student.close()
-    expected = dict(here.generate(wanted, GREEDY))
-    assert [served[place].text for place in range(4)] == [expected[place].text for place in range(4)]
-    assert [served[place].prompt_tokens for place in range(4)] == [expected[place].prompt_tokens for place in range(4)]
+    # What the server wrote as each student is what that student writes in this process.
+    recipe, registry = Recipe.model_validate(read_manifest(run)["recipe"]), Registry.discover()
+    with attach("mine", registry, SilentReporter(), runs=tmp_path / "runs") as opened:
+        for name in ("round-0", "round-1"):
+            here = TransformersGenerator({"model": str(run / "students" / name), "dtype": "float32", "device": "cpu"})
+            pools = (run / "pools" / "evaluations" / name).glob("*-validation/0*.parquet")
+            wrote = pl.concat(pl.read_parquet(shard) for shard in pools)
+            known = {one.id: one for one in problems(opened, "validation")}
+            rows = wrote.sort("problem_id").head(8).to_dicts()
+            wanted = [
+                Request(
+                    known[row["problem_id"]],
+                    None,
+                    opened.format.prompt(known[row["problem_id"]].question, row["requested"]),
+                    0,
+                    0,
+                )
+                for row in rows
+            ]
+            expected = dict(here.generate(wanted, Sampling(max_tokens=recipe.evaluation.max_tokens)))
+            assert [row["text"] for row in rows] == [expected[place].text for place in range(len(rows))]

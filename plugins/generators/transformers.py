@@ -18,11 +18,17 @@ from pydantic import Field
 from siked_core import Completion, Generator, Options, Prompt, Request, Sampling, hookimpl
 from siked_core.errors import ModelError
 from siked_core.models import choose_device, choose_dtype, encode, fingerprint, load_tokenizer, load_weights, render
+from siked_plugins.generators.continuous import write_continuously
 
 
 class TransformersOptions(Options):
     model: str = Field(description="a model folder or a hub name")
     batch_size: int = Field(64, ge=1, description="sequences that are written at once")
+    continuous: bool = Field(
+        False,
+        description="use transformers' continuous batching, which fills places that fall free; for GPUs (ten times "
+        "slower on a CPU), and without batch_size, which it chooses itself",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of the weights; auto: float32 on a CPU, the model's own on a GPU"
     )
@@ -31,6 +37,11 @@ class TransformersOptions(Options):
         None, description="spreads the weights over several GPUs, as transformers does: auto, balanced, sequential"
     )
     chat_template: str | None = Field(None, description="replaces the tokenizer's chat template (Jinja text)")
+    thinking: bool = Field(
+        False,
+        description="let a model that can (Qwen3, say) think before it answers; what it thinks is then part of what it "
+        "writes, and of max_tokens",
+    )
 
 
 class TransformersGenerator(Generator):
@@ -51,6 +62,7 @@ class TransformersGenerator(Generator):
     def fingerprint(self) -> str:
         if not self._fingerprint:
             parts = [fingerprint(self.options.model), self.options.dtype, self.options.chat_template or ""]
+            parts += [name for name in ("thinking", "continuous") if getattr(self.options, name)]
             self._fingerprint = ":".join(parts)
         return self._fingerprint
 
@@ -63,7 +75,10 @@ class TransformersGenerator(Generator):
         import torch
 
         model, tokenizer = self._load()
-        prompts = [encode(tokenizer, request.prompt) for request in requests]
+        prompts = [encode(tokenizer, request.prompt, **self._settings) for request in requests]
+        if self.options.continuous:
+            yield from _continuously(model, tokenizer, prompts, requests[0].seed, sampling)
+            return
         # Longest first: neighbours are of like length, so there is little padding, and what does not fit shows early.
         waiting = sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), prompts[i], requests[i].draw))
         while waiting:
@@ -79,7 +94,12 @@ class TransformersGenerator(Generator):
             waiting = [i for i in waiting if i not in done]
 
     def rendered(self, prompt: Prompt) -> str | None:
-        return render(self._load_tokenizer(), prompt) + prompt.prefix
+        return render(self._load_tokenizer(), prompt, **self._settings) + prompt.prefix
+
+    @property
+    def _settings(self) -> dict[str, bool]:
+        """What a chat template is told besides. One that knows of no thinking leaves it aside."""
+        return {"enable_thinking": self.options.thinking}
 
     def open(self) -> None:
         self._load()
@@ -120,6 +140,26 @@ class TransformersGenerator(Generator):
         return self._tokenizer
 
 
+def _continuously(
+    model: Any, tokenizer: Any, prompts: list[list[int]], seed: int, sampling: Sampling
+) -> Iterator[tuple[int, Completion]]:
+    ends = _end_tokens(model, tokenizer)
+    limits = _limits(model, prompts, sampling)
+    for row, tokens, logprob in write_continuously(model, prompts, limits, ends, sampling, seed):
+        said = tokenizer.decode([token for token in tokens if token not in ends], skip_special_tokens=True)
+        text = _cut(said, sampling.stop)
+        ended = tokens[-1] in ends or text != said
+        yield row, Completion(text, "stop" if ended else "length", len(prompts[row]), len(tokens), logprob)
+
+
+def _limits(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[int]:
+    """New tokens of each row, at most: what its context has room for."""
+    window = getattr(model.config, "max_position_embeddings", None)
+    if window is None:
+        return [sampling.max_tokens] * len(prompts)
+    return [max(1, min(sampling.max_tokens, window - len(prompt))) for prompt in prompts]
+
+
 def _write(
     model: Any, tokenizer: Any, rows: list[tuple[list[int], int]], sampling: Sampling
 ) -> Iterator[tuple[int, Completion]]:
@@ -138,8 +178,7 @@ def _write(
     longest = max(len(prompt) for prompt in prompts)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     ends = _end_tokens(model, tokenizer)
-    window = getattr(model.config, "max_position_embeddings", None) or longest + sampling.max_tokens
-    limits = [max(1, min(sampling.max_tokens, window - len(prompt))) for prompt, _ in rows]
+    limits = _limits(model, [prompt for prompt, _ in rows], sampling)
     limit = max(limits)
 
     ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts], device=device)  # (P, L)

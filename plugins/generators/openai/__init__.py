@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from siked_core import Completion, Generator, Options, Prompt, Request, Sampling, hookimpl
 from siked_plugins.generators.openai.asks import Writer
 from siked_plugins.generators.openai.batches import Batches
-from siked_plugins.generators.openai.clients import library
+from siked_plugins.generators.openai.clients import library, live_client
 from siked_plugins.generators.openai.live import Live
 from siked_plugins.generators.openai.options import OpenAIOptions
 
@@ -33,16 +34,20 @@ class OpenAIGenerator(Generator):
         key: str | None = None,
         gone: Callable[[], str] = lambda: "",
         tokenizer: Any = None,
+        socket: Path | None = None,
+        called: str | None = None,
     ) -> None:
         """
         Args:
-            key: instead of the one in the environment, and so with `gone` and `tokenizer`: for whoever runs the server.
+            key: instead of the one in the environment, and so with what follows: for whoever runs the server.
             gone: why the server will never answer again, where that can be known; else empty.
             tokenizer: instead of the one that the options name.
+            socket: a Unix socket at which it listens, instead of at the host and port of `base_url`.
+            called: the model's name at the server, where it is another than the option `model`.
         """
         super().__init__(options)
-        self._key, self._gone = key, gone
-        self._writer = Writer(self.options, tokenizer)
+        self._key, self._gone, self._socket = key, gone, socket
+        self._writer = Writer(self.options, tokenizer, called)
         self._server: Live | Batches | None = None
         self._told: set[str] = set()
 
@@ -71,7 +76,9 @@ class OpenAIGenerator(Generator):
             if self.options.batch:
                 self._server = Batches(self.options, key, self._writer)
             else:
-                self._server = Live(self.options, key, self._writer, self._gone)
+                self._server = Live(
+                    self.options, live_client(self.options, key, self._socket), key, self._writer, self._gone
+                )
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
         """Ask for all of them, and yield the answers as they come.

@@ -43,12 +43,13 @@ class Ask:
 class Writer:
     """Writes asks."""
 
-    def __init__(self, options: OpenAIOptions, tokenizer: Any = None) -> None:
+    def __init__(self, options: OpenAIOptions, tokenizer: Any = None, called: str | None = None) -> None:
         """
         Args:
             tokenizer: instead of the one that the options name.
+            called: the model's name at the server, where it is another than the option `model`.
         """
-        self._options, self._given = options, tokenizer
+        self._options, self._given, self._called = options, tokenizer, called or options.model
         self.at_once = options.n
         """Samples in one ask; 1 from when a server turns out to give no more."""
 
@@ -104,14 +105,12 @@ class Writer:
 
     def probe(self, ask: Ask, sampling: Sampling) -> Ask:
         """The same ask with a short question in the place of its own."""
-        prompt = ask.requests[0].prompt
-        last = Message(prompt.messages[-1].role, SHORT_QUESTION)
-        request = replace(ask.requests[0], prompt=replace(prompt, messages=(*prompt.messages[:-1], last)))
+        request = replace(ask.requests[0], prompt=shortened(ask.requests[0].prompt))
         return replace(self._ask([], [request] * len(ask.requests), sampling), id=f"probe-{ask.id}")
 
     def _ask(self, places: Sequence[int], requests: Sequence[Request], sampling: Sampling) -> Ask:
         options, prompt = self._options, requests[0].prompt
-        body: dict[str, Any] = {"model": options.model, **self._asked(prompt)}
+        body: dict[str, Any] = {"model": self._called, **self._asked(prompt)}
         body[options.max_tokens_name] = sampling.max_tokens
         body["temperature"] = sampling.temperature
         if sampling.top_p < 1:
@@ -151,6 +150,12 @@ class Writer:
         if options.prefill == "last_message":
             return {"messages": messages}
         return {"messages": messages, "add_generation_prompt": False, "continue_final_message": True}
+
+
+def shortened(prompt: Prompt) -> Prompt:
+    """The same prompt with a short question in the place of its own."""
+    last = Message(prompt.messages[-1].role, SHORT_QUESTION)
+    return replace(prompt, messages=(*prompt.messages[:-1], last))
 
 
 def _known_as(model: str) -> str:

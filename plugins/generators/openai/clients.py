@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,11 +34,20 @@ def library() -> Any:
     return openai
 
 
-def live_client(options: OpenAIOptions, key: str) -> Any:
-    """A client for single requests. It does not retry: whether and when to send again is decided for all together."""
-    openai = library()
-    from openai import DefaultAsyncHttpxClient, Timeout
+def live_client(options: OpenAIOptions, key: str, socket: Path | None = None) -> Any:
+    """A client for single requests. It does not retry: whether and when to send again is decided for all together.
 
+    Args:
+        socket: a Unix socket at which the server listens, instead of at the host and port of `base_url`.
+    """
+    openai = library()
+    from openai import DEFAULT_CONNECTION_LIMITS, DefaultAsyncHttpxClient, Timeout
+
+    more: dict[str, Any] = {}
+    if socket is not None:
+        import httpx2
+
+        more["transport"] = httpx2.AsyncHTTPTransport(uds=str(socket), limits=DEFAULT_CONNECTION_LIMITS)
     return openai.AsyncOpenAI(
         **_common(options, key),
         max_retries=0,
@@ -45,6 +55,7 @@ def live_client(options: OpenAIOptions, key: str) -> Any:
         http_client=DefaultAsyncHttpxClient(
             event_hooks={"response": [_limit_hook()]},
             trust_env=urlsplit(options.base_url or "").hostname not in LOOPBACK,
+            **more,
         ),
     )
 

@@ -14,10 +14,10 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any
 
 from siked_core import Sampling
 from siked_plugins.generators.openai.asks import Ask, Writer
-from siked_plugins.generators.openai.clients import live_client
 from siked_plugins.generators.openai.failures import Words
 from siked_plugins.generators.openai.options import OpenAIOptions
 from siked_plugins.generators.openai.pace import Pace
@@ -31,12 +31,14 @@ END_S = 5.0
 class Live:
     """A server that is asked request by request. It is open until `close`."""
 
-    def __init__(self, options: OpenAIOptions, key: str, writer: Writer, gone: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self, options: OpenAIOptions, client: Any, key: str, writer: Writer, gone: Callable[[], str] = lambda: ""
+    ) -> None:
         words = Words(options, key)
         self.reader = Reader(options, words)
         self.refused: list[str] = []
         """Of every request that was recorded as refused: which, and why."""
-        client, pace = live_client(options, key), Pace(options.concurrency)
+        pace = Pace(options.concurrency)
         self._server = Server(options, client, writer, words, self.reader, pace, self.refused, gone)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="siked-openai", daemon=True)

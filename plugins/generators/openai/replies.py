@@ -20,6 +20,8 @@ MOST_TOKENS = 2_000_000
 BYTES_PER_TOKEN = 256
 """No token is longer: a text of more than its limit's worth of such tokens is none that was asked for."""
 REFUSED = {"content_filter", "refusal", "safety"}
+THOUGHT = ("<think>\n", "\n</think>\n\n")
+"""What is put around the reasoning that a server returns apart from the answer, as the models write it."""
 FAULTS = {"abort", "error", "insufficient_system_resource"}
 """What servers write where a completion was not brought to its end."""
 
@@ -77,6 +79,9 @@ class Reader:
             if text is None and message.get("content") is None:
                 refusal = message.get("refusal")
                 text, finish = "", "refusal" if isinstance(refusal, str) and refusal else finish
+            thought = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+            if thought and text is not None:  # a server that takes it out of the answer; it was paid for
+                text = f"{THOUGHT[0]}{thought}{THOUGHT[1]}{text}" if text else f"{THOUGHT[0]}{thought}"
         else:
             text = _text(choice.get("text"))
         if text is None:

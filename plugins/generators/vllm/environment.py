@@ -6,14 +6,17 @@ it has a virtual environment of its own, and siked starts that environment's Pyt
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 from siked_core import PluginError
@@ -105,6 +108,22 @@ def find(python: Path | None = None) -> Environment:
     raise PluginError(
         f"There is no environment with vLLM: the environment variable {PYTHON_VARIABLE} is not set, {home()} has none, "
         f"and this Python cannot import it. {REMEDY[0].upper()}{REMEDY[1:]}."
+    )
+
+
+def here() -> Environment:
+    """The running Python's own vLLM.
+
+    Raises:
+        PluginError: it has none.
+    """
+    if importlib.util.find_spec("vllm") is not None:
+        for name in ["vllm", *metadata.packages_distributions().get("vllm", [])]:
+            with suppress(metadata.PackageNotFoundError):
+                return Environment(sys.executable, name, metadata.version(name))
+    raise PluginError(
+        "This Python cannot import vllm, which the option engine: inside needs. vLLM and siked have to be installed "
+        "side by side for that, in versions that agree; engine: server has vLLM in an environment of its own."
     )
 
 

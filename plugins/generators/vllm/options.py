@@ -26,13 +26,19 @@ SET_ELSEWHERE = {
     "generation_config": "by siked: how completions are drawn is the recipe's matter",
     "override_generation_config": "by siked: how completions are drawn is the recipe's matter",
     "enable_prefix_caching": "by siked: on",
-    "host": "by siked: 127.0.0.1",
-    "port": "by siked: a free one",
-    "uds": "by siked, which talks HTTP on 127.0.0.1",
+    "enable_sleep_mode": "by the option between",
+    "enable_lora": "by the option adapter",
+    "lora_modules": "by the option adapter",
+    "max_lora_rank": "by the option adapter",
+    "log_error_stack": "by siked: off",
+    "host": "by siked, which talks HTTP on a Unix socket",
+    "port": "by siked, which talks HTTP on a Unix socket",
+    "grpc_port": "by siked, which talks HTTP on a Unix socket",
+    "uds": "by siked: one that only you can reach",
     "api_key": "by siked: a random one for every start",
     "root_path": "by siked",
-    "ssl_keyfile": "by siked, which talks HTTP on 127.0.0.1",
-    "ssl_certfile": "by siked, which talks HTTP on 127.0.0.1",
+    "ssl_keyfile": "by siked, which talks HTTP on a Unix socket",
+    "ssl_certfile": "by siked, which talks HTTP on a Unix socket",
     "headless": "by siked",
     "config": "by siked: give the flags themselves",
 }
@@ -56,6 +62,22 @@ HARMLESS = {
     "uvicorn_log_level",
 }
 """Flags that change how fast it is, or what it needs, and not what is written. Of others nothing is assumed."""
+TAKEN_INSIDE = {
+    "allowed_token_ids",
+    "bad_words",
+    "chat_template_kwargs",
+    "frequency_penalty",
+    "ignore_eos",
+    "min_p",
+    "min_tokens",
+    "presence_penalty",
+    "repetition_penalty",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "stop_token_ids",
+    "top_k",
+}
+"""Of a request's further fields, those that mean the same to vLLM's engine as to its server."""
 _FLAG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _Plain = str | int | float | bool | None
 
@@ -64,6 +86,11 @@ class VllmOptions(Options):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     model: str = Field(min_length=1, description="a model folder or a hub name")
+    engine: Literal["server", "inside"] = Field(
+        "server",
+        description="server: vLLM has an environment and processes of its own; inside: vLLM works in siked's own "
+        "process, which takes a Python that can import both, and has one model at a time",
+    )
     python: Path | None = Field(
         None,
         description="Python of an environment that has vLLM; none: SIKED_VLLM_PYTHON, or the environment that `siked "
@@ -83,6 +110,16 @@ class VllmOptions(Options):
         gt=0,
         le=1,
         description="share of each GPU's memory, or of the main memory where there is none; none: vLLM's own",
+    )
+    adapter: Path | None = Field(
+        None, description="folder of a LoRA adapter (PEFT's) that is put on the model, in a server that runs too"
+    )
+    between: Literal["stop", "sleep", "keep"] = Field(
+        "stop",
+        description="what becomes of the server between two stages that ask it, where something else needs the machine "
+        "(training, another model): stop ends it; sleep has it give back the GPU's memory of weights and cache, and "
+        "stay (on a CPU as keep); keep leaves it as it is. A server that is there is taken over by the next stage, and "
+        "given its student's weights",
     )
     engine_args: dict[str, _Plain | list[_Plain] | dict[str, Any]] = Field(
         default_factory=dict, description="further flags of `vllm serve`, e.g. {max_num_seqs: 64}; never a secret"
@@ -122,8 +159,23 @@ class VllmOptions(Options):
                 f"'{place}' looks like a credential; a recipe is stored and shared. The server has siked's own "
                 "environment: set HF_TOKEN there"
             )
+        if self.adapter is not None and self.data_parallel > 1:
+            raise ValueError("adapter goes with one copy of the model only: data_parallel must be 1")
+        if self.engine == "inside":
+            self._fits_inside()
         OpenAIOptions(model=self.model, base_url="http://127.0.0.1/v1", extra=self.extra)  # checks extra
         return self
+
+    def _fits_inside(self) -> None:
+        if self.python is not None:
+            raise ValueError("engine: inside is this Python's own vLLM: it goes without the option python")
+        if self.data_parallel > 1:
+            raise ValueError("engine: inside goes with one copy of the model only: data_parallel must be 1")
+        if self.endpoint == "chat":
+            raise ValueError("engine: inside has no chat endpoint: siked renders the prompts (endpoint: auto)")
+        unknown = sorted(self.extra.keys() - TAKEN_INSIDE)
+        if unknown:
+            raise ValueError(f"engine: inside takes no '{unknown[0]}' in extra, only {', '.join(sorted(TAKEN_INSIDE))}")
 
     @property
     def flags(self) -> dict[str, Any]:

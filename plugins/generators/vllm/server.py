@@ -1,7 +1,8 @@
 """A vLLM server as a child: started, waited for, watched, ended.
 
-It listens on 127.0.0.1 alone, on a port that was free, and takes requests only with a random key, which it is given in
-its environment, so that neither a process list nor a log shows it. It runs under a warden (`warden.py`).
+It listens on a Unix socket in a folder that only this user may enter, so nobody else on the machine reaches any of its
+paths (vLLM asks for a key on some of them only), and no port has to be found. It also takes requests to its API only
+with a random key, which it is given in its environment. It runs under a warden (`siked_core.warden`).
 """
 
 from __future__ import annotations
@@ -10,25 +11,29 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from siked_core import ModelError
-from siked_plugins.generators.vllm import warden
+from siked_core import ModelError, warden
 from siked_plugins.generators.vllm.log import Log
 
-HOST = "127.0.0.1"
+URL = "http://localhost/v1"
+"""What stands in requests; the socket decides where they go."""
+LONGEST_PATH = 100
+"""Bytes that the name of a socket may have: 104 on macOS, 108 on Linux."""
 LOOK_S = 0.5
 SPEAK_S = 15.0
 GRACE_S = 20.0
 """So long it may take to end by itself."""
+LARGEST_REPLY = 1 << 22
 
 
 class Server:
@@ -41,15 +46,16 @@ class Server:
             say: told what goes on while it starts.
         """
         self.key = secrets.token_urlsafe(32)
-        self._model, self._say = model, say
+        self.model, self._say = model, say
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
         self._log: Log | None = None
         self._failed = False
-        self._port = 0
 
     @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self._port}/v1"
+    def socket(self) -> Path:
+        assert self._folder is not None
+        return self._folder / "socket"
 
     @property
     def log_path(self) -> Path | None:
@@ -61,42 +67,47 @@ class Server:
         """Start it and wait until it has answered a first request.
 
         Args:
-            command: without host and port, which are added.
+            command: without where it listens, which is added.
             what: what it is, for people: "vLLM 0.32.0 (/opt/vllm/bin/python)".
 
         Raises:
             ModelError: it ended, does not answer in time, or cannot answer; with the end of its log.
         """
         began = time.monotonic()
-        handle, name = tempfile.mkstemp(prefix="siked-vllm-", suffix=".log")
-        self._log = Log(Path(name), self.key)
-        reserved = socket.socket()
+        self._folder = _private_folder()
+        self._log = Log(self._folder / "server.log", self.key)
         try:
-            # On Linux it stays bound, without listening, until vLLM, which binds so too, has it.
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reserved.bind((HOST, 0))
-            self._port = reserved.getsockname()[1]
-            if sys.platform != "linux":
-                reserved.close()
-            guard = (sys.executable, "-I", warden.__file__, str(os.getpid()), str(GRACE_S), name)
-            self._process = subprocess.Popen(
-                [*guard, *command, "--host", HOST, "--port", str(self._port)],
-                stdin=subprocess.PIPE,
-                stdout=handle,
-                stderr=handle,
-                env={**environment, "VLLM_API_KEY": self.key},
-                start_new_session=True,  # Ctrl-C is for siked, which ends the server when it has what is under way
-            )
-            self._say(f"Starting {what} for '{self._model}'; its log is {name}")
+            with self._log.path.open("wb") as log:
+                listening = [*command, "--uds", str(self.socket)]
+                self._process = subprocess.Popen(
+                    warden.guarded(listening, GRACE_S, folder=self._folder, shared_memory=True),
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env={**environment, "VLLM_API_KEY": self.key},
+                    start_new_session=True,  # Ctrl-C is for siked, which ends the server when it has what is under way
+                )
+            self._say(f"Starting {what} for '{self.model}'; its log is {self._log.path}")
             self._wait(began, timeout_s, self._healthy)
             self._wait(began, timeout_s, lambda: self._answers(timeout_s - (time.monotonic() - began), logprobs))
         except BaseException:
             self.stop()
             raise
-        finally:
-            os.close(handle)
-            reserved.close()
         self._say(f"vLLM answers, {time.monotonic() - began:,.0f} s after its start")
+
+    def ask(self, method: str, path: str, body: Any, timeout_s: float) -> tuple[int, str]:
+        """Status and body of a reply; status 0 where it does not answer."""
+        connection = _Connection(self.socket, timeout_s)
+        text = None if body is None else json.dumps(body)
+        try:
+            headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+            connection.request(method, path, text, headers)
+            reply = connection.getresponse()
+            return reply.status, reply.read(LARGEST_REPLY).decode("utf-8", "replace").replace(self.key, "***")
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
 
     def gone(self) -> str:
         """How it ended; empty while it runs."""
@@ -115,22 +126,21 @@ class Server:
         """An error that says why it is of no use, and what its log says."""
         self._failed = True
         assert self._log is not None
-        return ModelError(f"The vLLM server of '{self._model}' {why}.\n{self._log.told()}")
+        return ModelError(f"The vLLM server of '{self.model}' {why}.\n{self._log.told()}")
 
-    def stop(self) -> None:
-        """End it. The log is kept where the server failed."""
+    def stop(self, forget: bool = False) -> None:
+        """End it. The log is kept where the server failed.
+
+        Args:
+            forget: that it failed is nobody's concern: another one takes its place.
+        """
         if self._process is not None:
-            assert self._process.stdin is not None
-            with suppress(OSError):
-                self._process.stdin.close()
-            try:
-                self._process.wait(GRACE_S + 2 * warden.LAST_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            warden.end(self._process, GRACE_S)
             self._process = None
-        if self._log is not None and not self._failed:
-            self._log.path.unlink(missing_ok=True)
+        if self._folder is not None:
+            self.socket.unlink(missing_ok=True)
+            if forget or not self._failed:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def _wait(self, began: float, timeout_s: float, ready: Callable[[], bool]) -> None:
         assert self._log is not None
@@ -151,12 +161,7 @@ class Server:
             time.sleep(LOOK_S)
 
     def _healthy(self) -> bool:
-        if self._ask("GET", "/health", None, 5.0)[0] != 200:
-            return False
-        listener = _listener(self._port)
-        if listener not in (None, os.getuid()):  # it is not sent the key
-            raise self.failed(f"did not get its port {self._port}: the user with the number {listener} listens there")
-        return True
+        return self.ask("GET", "/health", None, 5.0)[0] == 200
 
     def _answers(self, left_s: float, logprobs: bool) -> bool:
         """Ask for one token: what a model cannot do shows when it first does it, and so does what is made ready then.
@@ -164,31 +169,30 @@ class Server:
         Raises:
             ModelError: it answers with an error.
         """
-        body = {"model": self._model, "prompt": "1", "max_tokens": 1} | ({"logprobs": 0} if logprobs else {})
-        status, said = self._ask("POST", "/v1/completions", json.dumps(body), max(1.0, left_s))
+        body = {"model": self.model, "prompt": "1", "max_tokens": 1} | ({"logprobs": 0} if logprobs else {})
+        status, said = self.ask("POST", "/v1/completions", body, max(1.0, left_s))
         if status not in (0, 200):
             raise self.failed(f"cannot answer a first request (HTTP {status}: {' '.join(said.split())[:300]})")
         return status == 200
 
-    def _ask(self, method: str, path: str, body: str | None, timeout_s: float) -> tuple[int, str]:
-        """Status and body; status 0 where it does not answer. No proxy is asked, whatever the environment says."""
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=timeout_s)
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} if body else {}
-        try:
-            connection.request(method, path, body, headers)
-            reply = connection.getresponse()
-            return reply.status, reply.read(1 << 20).decode("utf-8", "replace").replace(self.key, "***")
-        except (OSError, http.client.HTTPException):
-            return 0, ""
-        finally:
-            connection.close()
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket. No proxy is asked, whatever the environment says."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
 
 
-def _listener(port: int) -> int | None:
-    """The number of the user that listens on a port of 127.0.0.1; None where that cannot be known."""
-    try:
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-    except OSError:
-        return None
-    address = f"0100007F:{port:04X}"
-    return next((int(row[7]) for row in rows if row[1] == address and row[3] == "0A"), None)
+def _private_folder() -> Path:
+    """A new folder that only this user may enter, with a name that is short enough for a socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix="siked-vllm-"))
+    if len(os.fsencode(folder / "socket")) > LONGEST_PATH:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="siked-vllm-", dir="/tmp"))
+    return folder
