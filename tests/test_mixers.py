@@ -18,6 +18,7 @@ from siked_core import (
     TrainingExample,
     TrainingRow,
     Verdict,
+    Wish,
 )
 from siked_plugins.mixers.adaptive import Adaptive
 from siked_plugins.mixers.all import All
@@ -149,8 +150,8 @@ def test_adaptive_needs_less_of_the_teacher_as_the_student_solves_more() -> None
 
 
 def test_self_selector_makes_one_free_attempt() -> None:
-    assert Self().plan(STRATEGIES) == (None,)
-    assert Self().select([Attempt(None, "pot", Verdict(Status.ANSWERED, "72"))]) == 0
+    assert Self().plan(STRATEGIES) == (Wish(),)
+    assert Self().select([Attempt(Wish(), "pot", Verdict(Status.ANSWERED, "72"))], {}) == 0
 
 
 def test_sft_weighs_every_token_of_a_weighted_row() -> None:

@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (one line a case)
-"""What the four strategies read and write: what models really write, and what must hold for any text."""
+"""What the strategies read and write: what models really write, and what must hold for any text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from hypothesis import strategies as st
 from siked_core import Equation, Problem, Rationale, Step, Strategy, Unreadable, WorkedSolution
 from siked_plugins.strategies.cot import ChainOfThought
 from siked_plugins.strategies.eot import EquationOfThought
+from siked_plugins.strategies.kpdd import KeyPoints
+from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
 from siked_plugins.strategies.l2m import LeastToMost
 from siked_plugins.strategies.pot import ProgramOfThoughts
 
-STRATEGIES: list[Strategy] = [ChainOfThought(), ProgramOfThoughts(), LeastToMost(), EquationOfThought()]
-COT, POT, L2M, EOT = STRATEGIES
+STRATEGIES: list[Strategy] = [
+    ChainOfThought(),
+    ProgramOfThoughts(),
+    LeastToMost(),
+    EquationOfThought(),
+    KeyPoints(),
+    KeyPointsProgram(),
+]
+COT, POT, L2M, EOT, KPDD, KPDD_POT = STRATEGIES
 by_name = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 
 CLIPS = WorkedSolution(
@@ -35,6 +44,7 @@ L2M_TEXT = (
     "Q: How many clips did she sell altogether?\nA: That is 48 + 24 = 72 clips.\nThe answer is 72."
 )
 EOT_TEXT = "may = 48 / 2\nans = 48 + may"
+KEY_POINTS = "Core question: How many clips did she sell altogether?\nNeeded information: 48, 2\nSolution:\n"
 
 
 def read(strategy: Strategy, text: str) -> Rationale:
@@ -57,7 +67,14 @@ def why(strategy: Strategy, text: str) -> str:
 
 @pytest.mark.parametrize(
     ("strategy", "text", "source"),
-    [(COT, COT_TEXT, "72"), (POT, POT_TEXT, POT_TEXT), (L2M, L2M_TEXT, "72"), (EOT, EOT_TEXT, EOT_TEXT)],
+    [
+        (COT, COT_TEXT, "72"),
+        (POT, POT_TEXT, POT_TEXT),
+        (L2M, L2M_TEXT, "72"),
+        (EOT, EOT_TEXT, EOT_TEXT),
+        (KPDD, KEY_POINTS + COT_TEXT, "72"),
+        (KPDD_POT, KEY_POINTS + POT_TEXT, POT_TEXT),
+    ],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_demonstrates_in_its_exact_form(strategy: Strategy, text: str, source: str) -> None:
@@ -98,6 +115,10 @@ def step(name: str, expression: str, question: str = "How many?", text: str = "I
         (EOT, (step("a", "7 // 2"),)),
         (EOT, (step("a", "7 % 2"),)),
         (EOT, (step("a", "max(7, 2)"),)),
+        (KPDD, ()),
+        (KPDD, (step("a", "1", question=""),)),
+        (KPDD, (step("a", "b + c"),)),
+        (KPDD_POT, (step("a", "1 +"),)),
     ],
 )
 def test_demonstrates_nothing_that_it_could_not_read_back(strategy: Strategy, steps: tuple[Step, ...]) -> None:
@@ -371,7 +392,8 @@ def test_eot_does_not_read(written: str, reason: str) -> None:
 # -- whatever the text ---------------------------------------------------------------------------------------------
 
 _PIECES = [
-    *(COT_TEXT, POT_TEXT, L2M_TEXT, EOT_TEXT, SOLUTION),
+    *(COT_TEXT, POT_TEXT, L2M_TEXT, EOT_TEXT, SOLUTION, KEY_POINTS),
+    *("Core question: ", "\nNeeded information:", "\n**Solution", "key question", "Information"),
     *("```", "```python\n", "\n", "\n\n", "\r\n", " ", "  ", "\t", "~~~\n", "**", "*", "#", "### ", "####", "% ", "//", "$"),
     *("Answer:", "Solution:", "Question:", "Q:", "A:", "Q1:", "Sub-question 2: ", "User:", "<|im_end|>", "</s>", "[INST]"),
     *("The answer is", "the final answer is:", "the answer is 5. ", "answer = 5", "answer: 7", "#### 8", "So ", "72", "."),
@@ -410,6 +432,8 @@ def test_never_raises_and_reading_twice_changes_nothing(strategy: Strategy, text
         "1. ",
         "Answer:",
         "-",
+        "Core question: a\nNeeded information: b\nSolution:\n",
+        "Core question:\nInformation\n- ",
     ],
 )
 def test_long_runs_are_read_in_time(strategy: Strategy, piece: str) -> None:

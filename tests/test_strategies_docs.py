@@ -13,11 +13,20 @@ import yaml
 from siked_core import Rationale, Step, Strategy, Unreadable, WorkedSolution, load_bank
 from siked_plugins.strategies.cot import ChainOfThought
 from siked_plugins.strategies.eot import EquationOfThought
+from siked_plugins.strategies.kpdd import KeyPoints
+from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
 from siked_plugins.strategies.l2m import LeastToMost
 from siked_plugins.strategies.pot import ProgramOfThoughts
 
 PAGE = (Path(__file__).parent.parent / "docs" / "strategies.md").read_text(encoding="utf-8")
-STRATEGIES: list[type[Strategy]] = [ChainOfThought, LeastToMost, ProgramOfThoughts, EquationOfThought]
+STRATEGIES: list[type[Strategy]] = [
+    ChainOfThought,
+    ProgramOfThoughts,
+    LeastToMost,
+    EquationOfThought,
+    KeyPoints,
+    KeyPointsProgram,
+]
 
 
 def blocks(language: str) -> list[str]:

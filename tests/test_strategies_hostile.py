@@ -18,10 +18,19 @@ from siked_core.numbers import final_answer
 from siked_plugins.strategies import python_text, surface
 from siked_plugins.strategies.cot import ChainOfThought
 from siked_plugins.strategies.eot import EquationOfThought
+from siked_plugins.strategies.kpdd import KeyPoints
+from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
 from siked_plugins.strategies.l2m import LeastToMost
 from siked_plugins.strategies.pot import ProgramOfThoughts
 
-STRATEGIES: list[Strategy] = [ChainOfThought(), ProgramOfThoughts(), LeastToMost(), EquationOfThought()]
+STRATEGIES: list[Strategy] = [
+    ChainOfThought(),
+    ProgramOfThoughts(),
+    LeastToMost(),
+    EquationOfThought(),
+    KeyPoints(),
+    KeyPointsProgram(),
+]
 SIZE = 4_096
 CPU_S = 1.0
 """For one completion. They take some 20 ms at most; what is not linear takes seconds or hours."""
@@ -29,6 +38,7 @@ READINGS = 5
 PIECES = [
     "answer = ", "answer: ", "The answer is ", "the answer is\n", "therefore the answer to ",
     "the final answer is $", "#### ", "\\boxed{", "\\boxed {1}", "Question: ", "Q: ", "A: ", "Answer:",
+    "Core question: a\nInformation: b\nSolution:\n", "Core question: ",
     "Q: a\nA: b\n", "Sub-question 1: ", "So ", "because ", "**", "***a", "```\n", "```python\n", "# ", "% ",
     "* ", "1. ", "- ", "<|a|>", "\\(", "\\times ", "ans = 1;", "x = 1\n", "a = b\n", "print(1)\n", "def f(",
     "if a:\n", "return ", "import a\n", "@a\n", "class A\n", "(", "[", "{", "}", "=", "a=", "a;", "-",
@@ -74,7 +84,7 @@ def test_nothing_that_is_said_over_and_over_takes_long(head: str, unit: str, end
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 @pytest.mark.parametrize("unit", PIECES)
 def test_no_single_phrase_takes_long(strategy: Strategy, unit: str) -> None:
-    for head in ("", "a = b\n", "Question:\n"):
+    for head in ("", "a = b\n", "Question:\n", "Core question: a\nInformation: b\nSolution:\n"):
         for end in ("", "The answer is 5."):
             assert seconds(strategy, filled(head, unit, end)) < CPU_S
 

@@ -5,9 +5,9 @@ One attempt, and its answer is the answer. No departure from the paper.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from siked_core import Attempt, Selector, hookimpl
+from siked_core import Attempt, Selector, Wish, hookimpl
 
 
 class Self(Selector):
@@ -15,11 +15,11 @@ class Self(Selector):
 
     name = "self"
 
-    def plan(self, strategies: Sequence[str]) -> tuple[str | None, ...]:
+    def plan(self, strategies: Sequence[str]) -> tuple[Wish, ...]:
         """One free attempt."""
-        return (None,)
+        return (Wish(),)
 
-    def select(self, attempts: Sequence[Attempt]) -> int:
+    def select(self, attempts: Sequence[Attempt], learnt: Mapping[str, float]) -> int:
         """The only attempt."""
         return 0
 

@@ -1,6 +1,6 @@
 """The surface of a completion: what models write around a solution, and how it is taken off.
 
-Read by the strategies' parsers, so that the four agree on what a line end, a minus sign, a code fence, the start
+Read by the strategies' parsers, so that they agree on what a line end, a minus sign, a code fence, the start
 of another turn and a stated answer look like. Nothing here judges an answer.
 """
 
