@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +19,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from siked_core.comparison import Comparison, PairedScore
+    from siked_core.seeds import SeedsComparison
 
 
 def command(
-    a: Annotated[str, typer.Argument(metavar="A", help="A run: its name under --runs, or its directory.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="A run: its name under --runs, or its directory. Several of other seeds: RUN,RUN,..."
+        ),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one, or several.")],
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -29,20 +37,42 @@ def command(
     """Compare two runs: recipes, data, yields, what was spent, and how accurate their students are.
 
     Where both asked their students the same questions, the difference is measured on those alone, with a 95 %
-    interval and McNemar's test. Runs that are not finished can be compared too.
+    interval and McNemar's test. Runs that are not finished can be compared too. Where a side is several runs, the
+    accuracies of their chosen students on test questions are, with an interval over questions and seeds.
     """
-    from siked_core.comparison import compare
+    from siked_core.comparison import Comparison, compare
     from siked_core.run import attach
+    from siked_core.seeds import compare_seeds
 
     output = Output(json=json, quiet=True)
     registry = open_registry(no_plugin)
-    with (
-        attach(a, registry, output.reporter, runs=runs, lock=False) as first,
-        attach(b, registry, output.reporter, runs=runs, lock=False) as second,
-    ):
-        found = compare(first, second)
+    sides = [[a] if Path(a).exists() else a.split(","), [b] if Path(b).exists() else b.split(",")]
+    with ExitStack() as opened:
+        first, second = (
+            [opened.enter_context(attach(name, registry, output.reporter, runs=runs, lock=False)) for name in side]
+            for side in sides
+        )
+        found = compare(first[0], second[0]) if len(first) == len(second) == 1 else compare_seeds(first, second)
     output.document(found.as_dict())
-    output.show(*_parts(found))
+    output.show(*(_parts(found) if isinstance(found, Comparison) else _seeds(found)))
+
+
+def _seeds(found: SeedsComparison) -> list[RenderableType]:
+    from rich.text import Text
+
+    rows = []
+    for one in found.scores:
+        paired = one.paired
+        low, high = paired.bootstrap()
+        each = (" ".join(f"{100 * accuracy:.1f}" for accuracy in side) for side in paired.accuracies)
+        told = f"{100 * paired.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+        rows.append([f"{one.dataset} test", figures.count(paired.problems), *each, told])
+    parts: list[RenderableType] = [Text(f"A  {', '.join(found.a)}"), Text(f"B  {', '.join(found.b)}")]
+    parts.append(
+        Text("\nChosen students  accuracy in %; B minus A in points, 95 % over questions and seeds", style="bold")
+    )
+    parts.append(_table(["", "questions", "A", "B", "difference"], rows))
+    return [*parts, *(Text(f"Not compared: {note}") for note in found.notes)]
 
 
 def _parts(found: Comparison) -> list[RenderableType]:
@@ -147,12 +177,11 @@ def _tokens(spent: Mapping[str, float] | None) -> str:
 def _difference(one: PairedScore) -> list[str]:
     names = one.student_a if one.student_a == one.student_b else f"{one.student_a} and {one.student_b}"
     paired = one.paired
-    low, high = paired.interval
     return [
         f"{names} on {one.dataset} {one.split}",
         figures.count(paired.total),
         figures.count(paired.only_a),
         figures.count(paired.only_b),
-        f"{100 * paired.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
-        f"{paired.p_value:.3f}" if paired.p_value >= 0.001 else "< 0.001",
+        figures.points(paired),
+        figures.p_value(paired.p_value),
     ]

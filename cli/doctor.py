@@ -86,6 +86,13 @@ def command(
             help="Make what a plugin works with beside siked, such as vllm's environment, and check nothing else.",
         ),
     ] = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Of a run or a recipe, also try one step of judging, training and sampling, as a run does.",
+        ),
+    ] = False,
     no_plugin: NoPlugin = None,
     json: Json = False,
 ) -> None:
@@ -97,7 +104,7 @@ def command(
     from siked_core.sandbox import Limits, ProgramPool
 
     if source is not None or preset is not None or set_:
-        examine(source, preset, set_ or (), runs, no_plugin, Output(json=json, quiet=True))
+        examine(source, preset, set_ or (), runs, no_plugin, Output(json=json, quiet=True), rehearse)
         return
     registry = open_registry(no_plugin)
     if make is not None:

@@ -21,11 +21,13 @@ def examine(
     runs: Path,
     no_plugin: Sequence[str] | None,
     output: Output,
+    rehearsal: bool = False,
 ) -> None:
     """Show what the preflight finds, and end with exit code 2 if a run would fail.
 
     Args:
         source: a run's name or directory, or a recipe file; None is the preset alone.
+        rehearsal: where it finds no error, also judge, train and sample a little.
     """
     from rich.table import Table
     from rich.text import Text
@@ -34,6 +36,12 @@ def examine(
 
     with either(source, preset, assignments, runs, no_plugin, output) as run:
         findings = preflight(run)
+        if rehearsal and worst(findings) != "error":
+            from siked_core.preflight import Finding
+            from siked_core.rehearsal import rehearse
+
+            rehearse(run)
+            findings.append(Finding("fine", "rehearsal", "One step of judging, training and sampling went well."))
     level = worst(findings)
     output.document([one.as_dict() for one in findings])
     table = Table(box=None, pad_edge=False, show_header=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from siked_core.paired import Paired
 from siked_core.scorecard import Score
 from siked_core.spending import Spent
 
@@ -31,6 +32,16 @@ def with_interval(score: Score | None) -> str:
         return NOTHING
     low, high = score.interval
     return f"{100 * score.accuracy:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def points(paired: Paired) -> str:
+    """+1.2 (-0.3 to +2.7): a difference of accuracies in points, with its 95 % interval."""
+    low, high = paired.interval
+    return f"{100 * paired.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def p_value(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def duration(seconds: float) -> str:

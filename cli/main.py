@@ -23,6 +23,7 @@ from siked_cli import (
     evaluate,
     export,
     import_rationales,
+    launch,
     mix,
     plugins,
     prompts,
@@ -101,6 +102,7 @@ app.command("why", rich_help_panel="Data and lineage")(why.command)
 app.command("export", rich_help_panel="Data and lineage")(export.command)
 app.command("release", rich_help_panel="Data and lineage")(release.command)
 app.command("doctor", rich_help_panel="What there is")(doctor.command)
+app.add_typer(launch.app, name="launch", rich_help_panel="A whole run")
 app.add_typer(run.app, name="run", rich_help_panel="Data and lineage")
 app.add_typer(plugins.app, name="plugins", rich_help_panel="What there is")
 app.add_typer(recipe.app, name="recipe", rich_help_panel="What there is")

@@ -132,7 +132,7 @@ def type_name(annotation: Any) -> str:
     if origin is dict:
         return f"mapping of {type_name(arguments[0])} to {type_name(arguments[1])}"
     name = getattr(annotation, "__name__", str(annotation))
-    return {"Path": "path", "str": "text", "bool": "true or false"}.get(name, name)
+    return {"Path": "path", "str": "text", "bool": "true or false", "PluginChoice": "plugin"}.get(name, name)
 
 
 def _limit(metadata: Any) -> str:

@@ -21,15 +21,27 @@ def command(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help='The question, or "-" to read it from stdin.')],
     strategy: Annotated[
         str | None,
-        typer.Option("--strategy", metavar="NAME", help="The strategy to use. By default the student chooses."),
+        typer.Option("--strategy", metavar="NAME", help="The strategy to use, whatever the selector."),
+    ] = None,
+    selector: Annotated[
+        str | None,
+        typer.Option(
+            "--selector",
+            metavar="NAME",
+            help="How the answer is chosen: self, cascade, vote, two_tier, ... Default: as the student was evaluated.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, metavar="N", help="Votes of each strategy, where there is a vote.")
     ] = None,
     allow_unsafe_exec: AllowUnsafeExec = False,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
 ) -> None:
-    """Solve a question: show the strategy that the student chose, its rationale, and the executed answer."""
+    """Solve a question: show the strategy that was chosen, its rationale, and the executed answer."""
     from siked_core.errors import DataError
+    from siked_core.recipe_choice import PluginChoice
     from siked_core.solve import solve
 
     text = (sys.stdin.read() if question == "-" else question).strip()
@@ -39,7 +51,15 @@ def command(
     output = Output(json=json)
     warn_of_unsafe_exec(allow_unsafe_exec, output)
     registry = open_registry(no_plugin)
-    solution = solve(folder, [text], registry, strategy=strategy, allow_unsafe_exec=allow_unsafe_exec)[0]
+    (solution,) = solve(
+        folder,
+        [text],
+        registry,
+        strategy=strategy,
+        selector=PluginChoice(name=selector) if selector else None,
+        samples=samples,
+        allow_unsafe_exec=allow_unsafe_exec,
+    )
     output.document(asdict(solution))
     if not output.json:
         from siked_cli.summaries import solution_lines

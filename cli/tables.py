@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from siked_cli import figures
+from siked_cli.evidence_tables import diversity_tables, gain_table, policy_tables
 from siked_cli.summaries import failure_text
-from siked_core.scorecard import RoundReport, RunReport, Scorecard, StrategyScore
+from siked_core.scorecard import ORIGINAL, RoundReport, RunReport, Scorecard, StrategyScore
 
 WIDTH = 80
 """Columns of the narrowest terminal that the tables are laid out for."""
@@ -38,8 +39,10 @@ def report_tables(report: RunReport, width: int = WIDTH) -> list[RenderableType]
     parts: list[RenderableType] = [
         _title(f"Accuracy on {home}", "in %, with 95 % interval"),
         _accuracies(report, inside, chosen),
+        *gain_table(report.rounds, lambda student: _name(student, chosen), _title, _table),
         *_strategies("Strategies on validation", validation, chosen, width),
         *_strategies("Strategies on test", inside, chosen, width),
+        *policy_tables([card for card in inside if card.student in chosen], _title, _table),
         *_families([one.validation for one in report.rounds if one.round == report.chosen_round], width),
         _title(
             "Samples and mixtures",
@@ -47,13 +50,14 @@ def report_tables(report: RunReport, width: int = WIDTH) -> list[RenderableType]
         ),
         _rounds(report.rounds, chosen),
         *_failures(report.rounds),
+        *diversity_tables(report.rounds, lambda student: _name(student, chosen), _title, _table, width),
     ]
     if outside:
         parts += [
             _title("Other data sets", "test accuracy in %, with 95 % interval"),
             *_outside(outside, chosen, width),
         ]
-    return [*parts, Text(), *_ending(report)]
+    return [*parts, *_perplexity(report, chosen), Text(), *_ending(report)]
 
 
 def scorecard_tables(card: Scorecard, width: int = WIDTH) -> list[RenderableType]:
@@ -72,6 +76,7 @@ def scorecard_tables(card: Scorecard, width: int = WIDTH) -> list[RenderableType
         *rows,
         *([Text(f"verdicts: {statuses}")] if statuses else []),
         *_strategies("Strategies", [card], set(), width),
+        *policy_tables([card], _title, _table),
     ]
 
 
@@ -129,22 +134,28 @@ def _strategies(title: str, cards: Sequence[Scorecard], chosen: set[str], width:
     if not names:
         return []
     forced = any(score.forced is not None for card in cards for score in card.strategies)
-    small = "share of questions, accuracy where chosen freely" + (", accuracy if forced" if forced else "") + ", in %"
+    own = all(card.selector == "self" for card in cards)
+    where = "where chosen freely" if own else "where it gives the answer"
+    small = f"share of questions, accuracy {where}" + (", accuracy if forced" if forced else "") + ", in %"
     parts: list[RenderableType] = [_title(title, small)]
     # One column a strategy, its figures set by hand: Rich cannot put one heading over several columns.
-    figures_heading = _cell("share", "free", "forced" if forced else "")
+    figures_heading = _cell("share", "free" if own else "there", "forced" if forced else "")
     each = max(len(figures_heading), *map(len, names)) + GAP
-    fit = max(1, (width - max(len(card.student) for card in cards) - len(" *") - len("tag") - GAP) // each)
+    bounds = ["no\ntag", *(["\noracle", "\nregret"] if any(card.oracle for card in cards) else [])]
+    ends_width = sum(len(one.rpartition("\n")[2]) + GAP for one in bounds)
+    room = width - max(len(card.student) for card in cards) - len(" *") - ends_width
+    fit = max(1, room // each)
     for first in range(0, len(names), fit):
         some = names[first : first + fit]
         last = first + fit >= len(names)
         headings = [f"{name:^{len(figures_heading)}}\n{figures_heading}" for name in some]
-        table = _table("\nstudent", *headings, *(["no\ntag"] if last else []))
+        table = _table("\nstudent", *headings, *(bounds if last else []))
         for card in cards:
             by_name = {score.strategy: score for score in card.strategies}
             cells = [_strategy_cell(by_name.get(name), forced, card.score.total) for name in some]
-            untagged = [_share(card.untagged, card.score.total)] if last else []
-            table.add_row(_name(card.student, chosen), *cells, *untagged)
+            regret = figures.NOTHING if card.regret is None else f"{100 * card.regret:.1f}"
+            ends = [_share(card.untagged, card.score.total), figures.accuracy(card.oracle), regret][: len(bounds)]
+            table.add_row(_name(card.student, chosen), *cells, *(ends if last else []))
         parts += [Text(), table] if first else [table]
     return parts
 
@@ -258,6 +269,19 @@ def _outside(cards: Sequence[Scorecard], chosen: set[str], width: int) -> list[R
             )
         tables += [Text(), table] if first else [table]
     return tables
+
+
+def _perplexity(report: RunReport, chosen: set[str]) -> list[RenderableType]:
+    """What the students forgot of the world outside their task, where it was measured."""
+    if not report.perplexity:
+        return []
+    original = report.perplexity[ORIGINAL]
+    table = _table("\nstudent", "bits per\nbyte", "\nchange", "perplexity\nper token")
+    for student, found in report.perplexity.items():
+        change = figures.NOTHING if student == ORIGINAL else f"{found.rise(original):+.1f} %"
+        table.add_row(_name(student, chosen), f"{found.bits_per_byte:.4f}", change, f"{found.perplexity:,.2f}")
+    small = f"{figures.count(original.tokens)} tokens, {figures.count(original.bytes)} bytes; it decides nothing"
+    return [_title("General text", small), table]
 
 
 def _ending(report: RunReport) -> list[Text]:

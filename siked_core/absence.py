@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from siked_core.errors import SikedError
 from siked_core.ledger import ledger, ranked
+from siked_core.mixing import described, open_policy
 from siked_core.recipe_choice import PluginChoice
 from siked_core.records import Status
 from siked_core.run import Run
@@ -43,11 +45,14 @@ def why_absent(run: Run, name: str, mixture: pl.DataFrame, sample: Sample) -> st
         return "the present recipe does not ask for it"
     if sample.source == "student" and round == 0:
         return "the mixture takes the teacher's samples only"
-    if sample.source == "student" and sample.round != round:
+    earlier = round > 0 and _takes_earlier(run, name)
+    if sample.source == "student" and sample.round != round and not (earlier and sample.round < round):
         return f"it was drawn in round {sample.round}, and a mixture takes the student's samples of its own round only"
     if only and sample.strategy != only:
         return f"the mixture is of the strategy {only} only"
-    if name.startswith("round-") and sample.problem not in {problem.id for problem in dealt(run, round)}:
+    rounds = range(round + 1) if earlier else [round]
+    dealt_to_it = {problem.id for each in rounds for problem in dealt(run, each)}
+    if name.startswith("round-") and sample.problem not in dealt_to_it:
         return "its problem is dealt to another round (rollout.problems is fresh)"
     attempts = ledger(judged(run, round))
     mine = attempts.filter(pl.col("key") == sample.key)
@@ -56,14 +61,19 @@ def why_absent(run: Run, name: str, mixture: pl.DataFrame, sample: Sample) -> st
     status = mine.row(0, named=True)["status"]
     if status != Status.CORRECT.value:
         return f"it is not correct ({status.replace('_', ' ')})"
-    row = ranked(attempts, round).filter(pl.col("key") == sample.key).row(0, named=True)
+    row = ranked(attempts, round, earlier).filter(pl.col("key") == sample.key).row(0, named=True)
     if row["first"] != sample.key:
         there = set(mixture.get_column("key"))
         where = "in it" if row["first"] in there else "not in it either"
         return f"it is a duplicate of {row['first']}, which is {where}"
     keep = run.recipe.mixing.keep
-    if row["rank"] >= keep:
+    if keep is not None and row["rank"] >= keep:
         return f"mixing.keep is {keep}, and so many others of its problem, strategy and source were drawn before it"
+    if run.recipe.mixing.transforms:
+        names = ", ".join(map(described, run.recipe.mixing.transforms))
+        if round == 0:
+            return f"the mixture's transforms ({names}) left it out, or it was made before the sample was there"
+        return f"the mixing policy {policy_of(run, name)} did not choose it, or the transforms ({names}) left it out"
     if round == 0:
         return "the mixture was made before it was there, or under other verdicts: mix again"
     return f"the mixing policy {policy_of(run, name)} did not choose it"
@@ -74,7 +84,16 @@ def policy_of(run: Run, mixture: str) -> str:
     another than the recipe's. Empty where no policy did, in round 0 and for baselines."""
     if not mixture.startswith("round-") or mixture == "round-0":
         return ""
+    return described(_choice_of(run, mixture))
+
+
+def _takes_earlier(run: Run, mixture: str) -> bool:
+    try:
+        return open_policy(_choice_of(run, mixture), run.recipe, run.registry).earlier_rounds
+    except SikedError:  # for one command it was a policy that is not here any more
+        return False
+
+
+def _choice_of(run: Run, mixture: str) -> PluginChoice:
     recorded = run.manifest["stages"].get(f"mix {mixture}", {}).get("policy")
-    choice = PluginChoice.model_validate(recorded) if recorded else run.recipe.mixing.policy
-    options = ", ".join(f"{name}={value}" for name, value in choice.options.items())
-    return f"{choice.name} ({options})" if options else choice.name
+    return PluginChoice.model_validate(recorded) if recorded else run.recipe.mixing.policy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -10,14 +10,20 @@ import yaml
 from siked_core.files import write_text
 from siked_core.recipe import Recipe
 from siked_core.recipe_storage import StorageRecipe
-from siked_core.scorecard import Score, Scorecard
+from siked_core.scorecard import ORIGINAL, Perplexity, Score, Scorecard
 
 
-def write_card(folder: Path, recipe: Recipe, cards: Sequence[Scorecard] | None) -> None:
+def write_card(
+    folder: Path,
+    recipe: Recipe,
+    cards: Sequence[Scorecard] | None,
+    perplexity: Mapping[str, Perplexity] | None = None,
+) -> None:
     """Write `README.md` into a student's folder.
 
     Args:
         cards: the student's scorecards, where it has been scored.
+        perplexity: of the original student and of each round's, where it was measured; the folder is named for one.
     """
     strategies = ", ".join(f"`{name}`" for name in recipe.strategy_names)
     # A base model is named only where it is a hub name: a path of this machine means nothing elsewhere.
@@ -38,18 +44,35 @@ def write_card(folder: Path, recipe: Recipe, cards: Sequence[Scorecard] | None) 
         "",
     ]
     if cards:
-        lines += ["## Accuracy", "", "Greedy, one sample a question; 95 % intervals (Wilson).", ""]
+        how = (
+            "greedy, one sample a question" if cards[0].selector == "self" else f"by the selector `{cards[0].selector}`"
+        )
+        lines += [
+            "## Accuracy",
+            "",
+            f"Answers {how}; 95 % intervals (Wilson). Under `any`, a question counts if any strategy, forced, is "
+            "right: no choice among them can do better.",
+            "",
+        ]
         lines += [
             "| data | accuracy | "
             + " | ".join(f"{n}: share, when chosen, forced" for n in recipe.strategy_names)
-            + " |"
+            + " | any |"
         ]
-        lines += ["|---|---|" + "---|" * len(recipe.strategy_names)]
+        lines += ["|---|---|" + "---|" * (len(recipe.strategy_names) + 1)]
         for card in cards:
             cells = [
                 f"{100 * one.share:.0f} %, {_percent(one.chosen)}, {_percent(one.forced)}" for one in card.strategies
             ]
+            cells += [_interval(card.oracle) if card.oracle else "-"]
             lines.append(f"| {card.dataset} {card.split} | {_interval(card.score)} | " + " | ".join(cells) + " |")
+        lines.append("")
+    if perplexity and folder.name in perplexity:
+        lines += ["## General text", "", "A text of no task, before distillation and after:", ""]
+        lines += ["| | bits per byte | perplexity per token |", "|---|---|---|"]
+        for name, of in (("before distillation", ORIGINAL), ("this model", folder.name)):
+            found = perplexity[of]
+            lines.append(f"| {name} | {found.bits_per_byte:.4f} | {found.perplexity:,.2f} |")
         lines.append("")
     lines += [
         "## Use",

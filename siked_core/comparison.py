@@ -95,7 +95,7 @@ class Comparison:
 
 def compare(a: Run, b: Run) -> Comparison:
     """Set two runs side by side. Neither is changed, and neither need be finished."""
-    chosen = {"a": _chosen(a), "b": _chosen(b)}
+    chosen = {"a": chosen_student(a), "b": chosen_student(b)}
     cards_a, cards_b = _scores(a), _scores(b)
     notes: list[str] = []
     return Comparison(
@@ -117,7 +117,8 @@ def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Both]
     return {name: {"a": a.get(name), "b": b.get(name)} for name in dict.fromkeys((*a, *b))}
 
 
-def _chosen(run: Run) -> str | None:
+def chosen_student(run: Run) -> str | None:
+    """The student that a finished run chose."""
     found = report(run)
     return f"round-{found['chosen_round']}" if found else None
 
@@ -201,7 +202,7 @@ def _paired(a: Run, b: Run, chosen: Both, notes: list[str]) -> Iterator[PairedSc
         if left not in mine or right not in theirs:
             continue
         try:
-            answers_a, answers_b = _by_question(a, left), _by_question(b, right)
+            answers_a, answers_b = answers_by_question(a, left), answers_by_question(b, right)
         except RunError as error:
             notes.append(str(error))
             continue
@@ -214,7 +215,7 @@ def _paired(a: Run, b: Run, chosen: Both, notes: list[str]) -> Iterator[PairedSc
             notes.append(f"{left[0]} and {right[0]} were asked different {left[1]} {left[2]} questions.")
 
 
-def _by_question(run: Run, scored: Scored) -> dict[tuple[str, str], bool]:
+def answers_by_question(run: Run, scored: Scored) -> dict[tuple[str, str], bool]:
     """Whether each answer is right, by question and gold answer: ids may mean other problems in another run."""
     answers: dict[Problem, bool] = right_answers(run, *scored)
     return {(problem.question, problem.answer): right for problem, right in answers.items()}

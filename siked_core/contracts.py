@@ -2,25 +2,37 @@
 
 A plugin is a class: it has a `name`, an `Options` model (pydantic; it serialises into the recipe and
 rebuilds the object), and the methods of its kind. The first line of its docstring is what
-`siked plugins list` shows. Nothing at module level may import torch.
+`siked plugins list` shows. Nothing at module level may import torch. The base of all is in
+`siked_core.plugin`; what comes between a mixture and a training, in `siked_core.contracts_training`;
+how an answer is chosen, in `siked_core.contracts_selection`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from siked_core.bank import Bank, load_bank
-from siked_core.errors import PluginError
+from siked_core.contracts_selection import Attempt, Outcome, Selector, Wish
+from siked_core.contracts_training import (
+    MixtureRow,
+    Objective,
+    ObjectiveContext,
+    TrainingExample,
+    TrainingRow,
+    Transform,
+    TransformContext,
+)
+from siked_core.plugin import Kind, Options, Plugin
+from siked_core.recipe_choice import PluginChoice
 from siked_core.records import (
     Claim,
-    Companion,
     Completion,
     Loaded,
     Message,
@@ -37,58 +49,38 @@ from siked_core.records import (
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["strategy", "verifier", "mixing_policy", "generator", "dataset", "objective", "selector", "model"]
-
-
-class Options(BaseModel):
-    """Base of every plugin's options: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Plugin(ABC):
-    """Base of every kind."""
-
-    kind: ClassVar[Kind]
-    name: ClassVar[str]
-    version: ClassVar[str] = "1"
-    """Raise it when the same input would give another output: it is part of what keys a stage's result."""
-    options_type: ClassVar[type[Options]] = Options
-
-    def __init__(self, options: Options | Mapping[str, Any] | None = None) -> None:
-        """Validate and keep the options. Cheap: heavy things are made when first used.
-
-        Raises:
-            pydantic.ValidationError: an option is unknown or does not fit.
-        """
-        if not isinstance(options, self.options_type):
-            options = self.options_type.model_validate(dict(options or {}))
-        self.options: Any = options
-
-    @classmethod
-    def companion(cls) -> Companion | None:
-        """What it works with beside siked's own environment, as found on this machine; None where there is no such
-        thing. Shown by `siked doctor`."""
-        return None
-
-    @classmethod
-    def make_companion(cls, say: Callable[[str], None]) -> None:
-        """Make that, unless it is there, telling what goes on: `siked doctor --make NAME`.
-
-        Raises:
-            PluginError: it could not be made, or there is nothing to make.
-        """
-        raise PluginError(f"The {cls.kind.replace('_', ' ')} '{cls.name}' needs nothing made for it.")
-
-    def check_machine(self) -> None:  # noqa: B027 - most plugins have nothing to check
-        """Raise what would else be raised when it is first used: a program or environment that is not there. Called
-        before anything is made of a recipe, so it is quick, and loads and sends nothing."""
+__all__ = [
+    "Attempt",
+    "Dataset",
+    "Generator",
+    "Kind",
+    "MixContext",
+    "MixingPolicy",
+    "MixtureRow",
+    "Model",
+    "Objective",
+    "ObjectiveContext",
+    "Options",
+    "Outcome",
+    "Plugin",
+    "Request",
+    "Selector",
+    "Strategy",
+    "StrategyOptions",
+    "TrainingExample",
+    "TrainingRow",
+    "Transform",
+    "TransformContext",
+    "Verifier",
+    "Wish",
+]
 
 
 class StrategyOptions(Options):
     bank: Path | None = Field(None, description="YAML file that replaces the teacher's instruction, template and shots")
     shots: int = Field(8, ge=0, description="worked examples in the teacher's prompt")
     instruction: str | None = Field(None, description="replaces the bank's instruction to the teacher")
+    suffix: str = Field("", description="put behind the student's question, so that it selects the strategy (ETD)")
 
 
 class Strategy(Plugin):
@@ -121,8 +113,8 @@ class Strategy(Plugin):
         return Prompt(tuple(messages))
 
     def student_question(self, problem: Problem) -> str:
-        """The question as the student sees it under this strategy (a method may append a view suffix)."""
-        return problem.question
+        """The question as the student sees it under this strategy: with the strategy's suffix, if it has one."""
+        return problem.question + str(self.options.suffix)
 
     @abstractmethod
     def parse(self, text: str) -> Rationale | Unreadable:
@@ -186,6 +178,16 @@ class Verifier(Plugin):
         """Free processes and files. Called once, also after an error."""
 
 
+def _builds_on_none(candidates: pl.DataFrame) -> pl.DataFrame:
+    raise RuntimeError("this mixing policy builds on no other")
+
+
+def _no_questions() -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(schema={"problem_id": pl.String, "question": pl.String})
+
+
 @dataclass(frozen=True, slots=True)
 class MixContext:
     """What a mixing policy may know beside the rows it chooses from."""
@@ -196,6 +198,10 @@ class MixContext:
     attempts: pl.DataFrame
     """Every verified sample so far, right and wrong: see `siked_core.ledger.COLUMNS`."""
     seed: int
+    inner: Callable[[pl.DataFrame], pl.DataFrame] = _builds_on_none
+    """Candidates to chosen rows, by the policy that this one `builds_on`."""
+    questions: Callable[[], pl.DataFrame] = _no_questions
+    """The training problems' questions, read when they are asked for. Columns: `problem_id`, `question`."""
 
 
 class MixingPolicy(Plugin):
@@ -203,14 +209,28 @@ class MixingPolicy(Plugin):
 
     kind: ClassVar[Kind] = "mixing_policy"
 
+    @property
+    def builds_on(self) -> PluginChoice | None:
+        """Another policy, named by this one's options, whose choice this one changes: `MixContext.inner` asks it."""
+        return None
+
+    @property
+    def earlier_rounds(self) -> bool:
+        """Whether the student's samples of earlier rounds are candidates too."""
+        return False
+
+    def check_recipe(self, strategies: Sequence[str], mode: Literal["free", "forced", "both"]) -> None:
+        """Raise a `RecipeError` where the policy does not go with a recipe: its strategies, and who names the strategy
+        when the student samples (`rollout.mode`). Called before anything is made of the recipe."""
+
     @abstractmethod
     def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
         """Choose rows of `candidates`, and optionally weigh them.
 
         Args:
             candidates: verified correct and distinct samples, at most `mixing.keep` per (problem, strategy,
-                source): the teacher's, and the student's of this round. Columns: `siked_core.ledger.COLUMNS`, and
-                `copies`, the number of identical rationales that each stands for.
+                source): the teacher's, and the student's of this round (and of `earlier_rounds`). Columns:
+                `siked_core.ledger.COLUMNS`, and `copies`, the number of identical rationales that each stands for.
             context: the round, the strategies, and all attempts.
 
         Returns:
@@ -241,6 +261,8 @@ class Generator(Plugin):
     batch_sensitive: ClassVar[bool] = False
     """What else is in its batch sways a completion, if only by rounding. A chunk that is interrupted is then drawn
     again whole, so that a resumed run equals an unbroken one; of others, every finished completion is kept."""
+    say: Callable[[str], None] | None = None
+    """Where it tells what goes on while something slow is made ready: a run's reporter; None: standard error."""
 
     @property
     @abstractmethod
@@ -267,6 +289,19 @@ class Generator(Plugin):
     def close(self) -> None:
         """Free the model or the connection. Called once, also after an error."""
 
+    def set_aside(self) -> None:
+        """Called instead of `close` where a stage of a run is done with it: what another generator of its class may go
+        on with, such as a server that takes minutes to start, may stay until `make_room` or `release`."""
+        self.close()
+
+    @classmethod
+    def make_room(cls) -> None:
+        """Free the memory of what was set aside: a student is about to be trained, or another model to be asked."""
+
+    @classmethod
+    def release(cls) -> None:
+        """End what was set aside: the run is closed."""
+
 
 class Dataset(Plugin):
     """Problems, by split."""
@@ -291,78 +326,6 @@ class Dataset(Plugin):
         """The same problems with what `load` left out because it is slow to work out, as a solution may be. A run asks
         for it once, for those problems of a split that it uses."""
         return tuple(problems)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRow:
-    """A chosen sample, as texts."""
-
-    prompt: Prompt
-    target: str
-    """What the student must write: the tag and the rationale, without the end-of-turn token."""
-    strategy: str
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingExample:
-    """A training row as tokens. The three tuples have one length, T."""
-
-    input_ids: tuple[int, ...]
-    labels: tuple[int, ...]
-    """-100 where there is no loss."""
-    weights: tuple[float, ...] = ()
-    """Loss weight of each token; empty means 1 everywhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectiveContext:
-    """What an objective may use to turn rows into examples."""
-
-    tokenizer: Any
-    """The student's `transformers` tokenizer, its chat template set."""
-    max_length: int
-    epochs: int
-    seed: int
-    tokenize: Any = field(repr=False)
-    """`tokenize(row) -> TrainingExample` with the loss on the whole target and the end-of-turn token."""
-
-
-class Objective(Plugin):
-    """What the loss is taken on."""
-
-    kind: ClassVar[Kind] = "objective"
-
-    @abstractmethod
-    def examples(self, rows: Sequence[TrainingRow], context: ObjectiveContext) -> list[TrainingExample]:
-        """Turn chosen rows into tokens, labels and weights, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One of the ways in which a student answered one question at inference."""
-
-    requested: str | None
-    """The strategy it was told to use, or None where it chose freely."""
-    strategy: str | None
-    """The strategy it used; None where it wrote no known tag."""
-    verdict: Verdict
-    """`ANSWERED` with the answer, or why there is none. Never compared with a gold answer."""
-    logprob: float | None = None
-
-
-class Selector(Plugin):
-    """Chooses the answer at inference."""
-
-    kind: ClassVar[Kind] = "selector"
-
-    @abstractmethod
-    def plan(self, strategies: Sequence[str]) -> tuple[str | None, ...]:
-        """Which attempts to make: a strategy's name forces it, None lets the student choose."""
-
-    @abstractmethod
-    def select(self, attempts: Sequence[Attempt]) -> int:
-        """The index of the attempt whose answer is given."""
 
 
 class Model(Plugin):

@@ -145,7 +145,8 @@ def _made(facts: Facts) -> Iterator[str]:
     recipe = facts.recipe
     written = ", ".join(f"{name} ({count:,} rows)" for name, count in facts.generators.items())
     judges = ", ".join(f"`{strategy}` by `{verifier}`" for strategy, verifier in facts.verifiers.items())
-    keeps = f"`{recipe.mixing.policy.name}`, at most {recipe.mixing.keep} per problem, strategy and source"
+    most = "all" if recipe.mixing.keep is None else f"at most {recipe.mixing.keep}"
+    keeps = f"`{recipe.mixing.policy.name}`, {most} per problem, strategy and source"
     yield from ("## How it was made", "", "| | |", "|---|---|")
     yield f"| written by | {written} |"
     yield f"| student | {public_name(recipe.student.model)} |"

@@ -183,6 +183,12 @@ def _results(run: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
     then = "It is worked out again from the verdicts."
     cards: dict[str, Any] = {}
     report: dict[str, Any] | None = None
+    for path in sorted((run / "scorecards").glob("*.jsonl")):
+        try:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                json.loads(line)
+        except (OSError, ValueError) as error:
+            yield Finding(path.relative_to(run).as_posix(), _reason(error), then, set_aside=True)
     for path in [*sorted((run / "scorecards").glob("*.json")), *run.glob("report.json")]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))

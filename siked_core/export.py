@@ -24,6 +24,7 @@ from siked_core.stages.generate import EVALUATIONS, split_of
 from siked_core.stages.prepare import make_dataset, problems
 from siked_core.stages.teach import POOL
 from siked_core.stages.verify import verdicts_of
+from siked_core.stopping import base_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -165,7 +166,9 @@ def _mixture(run: Run, samples: pl.DataFrame, round: int | None) -> pl.DataFrame
         there = f"it has those of rounds {', '.join(map(str, made))}" if made else "it has none"
         raise RunError(f"The run {run.path} has no {asked} ({there}). Run `siked mix` first.")
     chosen = read_parquet(run.mixture(f"round-{made[-1] if round is None else round}"))
-    return chosen.select("key", "weight").join(samples.drop("weight"), on="key", how="inner", maintain_order="left")
+    # What transforms made of a rationale is what the student was trained on.
+    own = ["weight", "rationale"] if "merged" in chosen.columns else ["weight"]
+    return chosen.select("key", *own).join(samples.drop(own), on="key", how="inner", maintain_order="left")
 
 
 def _chosen(samples: pl.DataFrame, what: What) -> pl.DataFrame:
@@ -210,7 +213,9 @@ def _of_pool(run: Run, pool: str, teachers: Mapping[str, str], licence: str | No
     drawn_by = pl.when(pl.col("source") == "teacher").then(
         pl.col("key").replace_strict(teachers, default=_teacher(run), return_dtype=pl.String)
     )
-    by_student = pl.lit(f"student {student}") if student else pl.format("student round-{}", pl.col("round") - 1)
+    number = pool.removeprefix("round-")
+    drew = student or (f"round-{base_of(run, int(number))}" if number.isdigit() else "")
+    by_student = pl.lit(f"student {drew}")
     return (
         verdicts_of(run, pool)
         .join(pl.DataFrame(asked), on="problem_id", how="inner", maintain_order="left")

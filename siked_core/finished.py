@@ -27,6 +27,7 @@ from siked_core.files import content_of
 from siked_core.imported import POOL, imports_file
 from siked_core.keys import digest
 from siked_core.manifest import recalled, remember
+from siked_core.mixing import with_what_it_builds_on
 from siked_core.provenance import versions
 from siked_core.recipe import CHANGEABLE
 from siked_core.recipe_check import choices
@@ -115,8 +116,9 @@ def _code(run: Run) -> Iterator[Any]:
     yield _versions()
     yield _package(Path(siked_core.__file__).parent)
     for _, kind, choice in choices(run.recipe):
-        plugin = run.registry.create(kind, choice.name, choice.options)
-        yield [kind, plugin.name, plugin.version, _code_of(type(plugin)), *_named_files(plugin)]
+        named = run.registry.create(kind, choice.name, choice.options)
+        for plugin in dict.fromkeys((*with_what_it_builds_on(named, run.registry), named.original)):
+            yield [kind, plugin.name, plugin.version, _code_of(type(plugin)), *_named_files(plugin)]
     student = run.registry.get("generator", run.recipe.student.generator.name)
     yield [student.name, student.version, _code_of(student)]
 

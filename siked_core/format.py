@@ -33,11 +33,13 @@ class StudentFormat:
     """With `{strategy}` in it."""
     instruction: str
     """Ready to be put before the question; empty for none."""
+    thinks: bool = False
+    """Whether a student writes reasoning before its rationale, and its chat template may let it."""
 
     @classmethod
-    def build(cls, strategies: Sequence[str], tag: str, instruction: str) -> StudentFormat:
+    def build(cls, strategies: Sequence[str], tag: str, instruction: str, thinks: bool = False) -> StudentFormat:
         names = ", ".join(strategies)
-        return cls(tuple(strategies), tag, instruction.replace("{strategies}", names))
+        return cls(tuple(strategies), tag, instruction.replace("{strategies}", names), thinks)
 
     def prompt(self, question: str, forced: str | None = None) -> Prompt:
         return Prompt((Message("user", question),), prefix=self.tag_of(forced) if forced else "")
@@ -63,6 +65,14 @@ class StudentFormat:
         """Strategy -> its tag without white space around it, in the order in which they are tried: longest first."""
         longest_first = sorted(self.strategies, key=lambda name: -len(self.tag_of(name)))
         return {strategy: self.tag_of(strategy).strip() for strategy in longest_first}
+
+
+def without_thinking(template: str) -> str:
+    """A chat template that lets a model think, as Qwen3's and SmolLM3's do, with thinking off whatever it is told.
+
+    A student's is made so when it is trained, so that all who render it read the same prompt.
+    """
+    return "{%- set enable_thinking = false -%}" + template if "enable_thinking" in template else template
 
 
 def with_instruction(template: str, instruction: str) -> str:

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import pluggy
 
-from siked_core.contracts import Dataset, Generator, MixingPolicy, Model, Objective, Selector, Strategy, Verifier
+from siked_core.contracts import (
+    Dataset,
+    Generator,
+    MixingPolicy,
+    Model,
+    Objective,
+    Selector,
+    Strategy,
+    Transform,
+    Verifier,
+)
 
 GROUP = "siked"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -38,6 +48,11 @@ def siked_generators() -> list[type[Generator]]:  # type: ignore[empty-body]
 @hookspec
 def siked_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]
     """Problems with gold answers."""
+
+
+@hookspec
+def siked_transforms() -> list[type[Transform]]:  # type: ignore[empty-body]
+    """What becomes of rationales between verdict and training."""
 
 
 @hookspec

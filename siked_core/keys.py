@@ -1,8 +1,9 @@
 """What a sample is known by: everything that can change it, and nothing that cannot.
 
 A key is a hash of the problem, the strategy asked for, the rendered prompt, the draw, the seed, the generator (name,
-version and fingerprint) and the sampling settings except the token limit (a row stores its limit and its finish
-reason). Of a generator that writes from the solution that it is given, the solution and the strategy's version, which
+version and fingerprint; of one that only has another's work done elsewhere, that one's) and the sampling settings
+except the token limit (a row stores its limit and its finish reason).
+Of a generator that writes from the solution that it is given, the solution and the strategy's version, which
 then decide what it writes, are part too. The gold answer is not: it changes verdicts, never samples.
 """
 
@@ -49,7 +50,7 @@ def sample_key(
         sampling.temperature,
         sampling.top_p if sampling.temperature > 0 else 1.0,
         sampling.stop,
-        (generator.name, generator.version, generator.fingerprint),
+        (generator.original.name, generator.original.version, generator.fingerprint),
         written_from,
         seed,
     )

@@ -53,32 +53,37 @@ def ledger(judged: pl.DataFrame) -> pl.DataFrame:
     return judged.with_columns(pass_rate=right.mean().over(group)).select(*COLUMNS)
 
 
-def ranked(attempts: pl.DataFrame, round: int) -> pl.DataFrame:
+def ranked(attempts: pl.DataFrame, round: int, earlier: bool = False) -> pl.DataFrame:
     """The samples that may be trained on in a round, each with its place among its (problem, strategy, source).
 
     Correct ones only; the teacher's, and those that the student drew in this very round; by draw. Added columns:
     `copies`, how many identical rationales there are; `first`, the key of the first of them, which stands for all;
     `rank`, 0 for the first distinct rationale and its copies, 1 for the next.
+
+    Args:
+        earlier: those too that the student drew in earlier rounds, after this round's.
     """
-    found = _distinct(attempts, round, keep=sys.maxsize)
+    found = _distinct(attempts, round, sys.maxsize, earlier)
     first = attempts.get_column("key")[found.get_column("first")]
     rows = attempts[found.get_column("row")].with_columns(found.select("copies", "rank"), first=first)
     return rows.sort(*PLACE, "draw", "key")
 
 
-def candidates(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
+def candidates(attempts: pl.DataFrame, round: int, keep: int | None, earlier: bool = False) -> pl.DataFrame:
     """The rows that a mixing policy chooses from in a round.
 
     Those that may be trained on (`ranked`): identical rationales of one (problem, strategy, source) collapse to the
-    first, whose column `copies` counts them; then the first `keep` of each are kept.
+    first, whose column `copies` counts them; then the first `keep` of each are kept (None: all).
     """
     import polars as pl
 
-    found = _distinct(attempts, round, keep).filter(pl.col("row") == pl.col("first"))
+    found = _distinct(attempts, round, sys.maxsize if keep is None else keep, earlier).filter(
+        pl.col("row") == pl.col("first")
+    )
     return attempts[found.get_column("row")].with_columns(found.get_column("copies")).sort(*PLACE, "draw", "key")
 
 
-def _distinct(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
+def _distinct(attempts: pl.DataFrame, round: int, keep: int, earlier: bool = False) -> pl.DataFrame:
     """The first `keep` distinct rationales of each (problem, strategy, source) that may be trained on, and all that
     repeat them: `row`, where a sample stands in `attempts`; `first`, where the first one with its rationale does;
     `copies`, how many there are of it; `rank`, from 0.
@@ -87,19 +92,24 @@ def _distinct(attempts: pl.DataFrame, round: int, keep: int) -> pl.DataFrame:
     """
     import polars as pl
 
-    of_this_round = (pl.col("source") == "teacher") | (pl.col("round") == round)
+    in_time = pl.col("round") <= round if earlier else pl.col("round") == round
+    allowed = (pl.col("source") == "teacher") | in_time
     order = _cell() * DRAWS + pl.col("draw").clip(upper_bound=DRAWS - 1).cast(pl.UInt64)
     left = (
         attempts.lazy()
         .with_row_index("row")
-        .filter((pl.col("status") == Status.CORRECT.value) & of_this_round)
+        .filter((pl.col("status") == Status.CORRECT.value) & allowed)
         .select("row", "rationale_hash", order=order)
         .sort("order")
         .collect()
     )
-    if left.select((pl.col("order") == pl.col("order").shift()).any()).item():
-        left = left.with_columns(attempts.select("draw", "key")[left.get_column("row")]).sort("order", "draw", "key")
-    left = left.select("row", "rationale_hash", cell=pl.col("order") // DRAWS)
+    left = left.with_columns(cell=pl.col("order") // DRAWS)
+    if left.select((pl.col("order") == pl.col("order").shift()).any()).item() or earlier:
+        by = ["cell", "round", "draw", "key"]
+        left = left.with_columns(attempts.select(by[1:])[left.get_column("row")]).sort(
+            by, descending=[False, True, False, False]
+        )
+    left = left.select("row", "rationale_hash", "cell")
     found = []
     for rank in range(keep):  # what is now the first of its cell, and its copies, are taken away
         begins = pl.col("cell").ne_missing(pl.col("cell").shift()) | (pl.int_range(pl.len()) == 0)

@@ -23,12 +23,14 @@ from siked_core.pool import read_parquet
 from siked_core.records import Problem, Prompt, Sampling
 from siked_core.run import Run
 from siked_core.spending import JUDGES, pools
+from siked_core.stages.answers import OWN, pools_of, sampling_of
 from siked_core.stages.evidence import judge_of
 from siked_core.stages.generate import EVALUATIONS, samples_of, split_of, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.rollout import open_student
 from siked_core.stages.teach import POOL
 from siked_core.stages.verify import judges_of, verdicts_of
+from siked_core.stopping import base_of, rounds_before
 
 if TYPE_CHECKING:
     import polars as pl
@@ -223,9 +225,13 @@ def _settings(run: Run, pool: str, row: Mapping[str, Any]) -> tuple[str, Samplin
         asked = recipe.teacher
         return asked.generator.name, Sampling(asked.temperature, asked.top_p, asked.max_tokens)
     if pool.startswith(f"{EVALUATIONS}/"):
-        return f"the student {pool.split('/')[1]}", Sampling(max_tokens=recipe.evaluation.max_tokens)
+        student, dataset, split = pool.split("/")[1], *split_of(run, pool)
+        wishes = pools_of(run, student, dataset, split).get(pool, [OWN])
+        return f"the student {student}", sampling_of(run, wishes)
     rollout = recipe.rollout
-    return f"the student round-{row['round'] - 1}", Sampling(rollout.temperature, rollout.top_p, rollout.max_tokens)
+    return f"the student round-{base_of(run, row['round'])}", Sampling(
+        rollout.temperature, rollout.top_p, rollout.max_tokens
+    )
 
 
 def _prompt(run: Run, row: Mapping[str, Any], problem: Problem) -> Prompt:
@@ -241,7 +247,7 @@ def _generator(run: Run, pool: str, row: Mapping[str, Any]) -> Generator:
         made: Generator = run.registry.create("generator", choice.name, choice.options)
         return made
     evaluated = pool.startswith(f"{EVALUATIONS}/")
-    return open_student(run, pool.split("/")[1] if evaluated else f"round-{row['round'] - 1}")
+    return open_student(run, pool.split("/")[1] if evaluated else f"round-{base_of(run, row['round'])}")
 
 
 # How it was judged
@@ -272,9 +278,9 @@ def _judges(run: Run, strategy: str | None) -> dict[str, str]:
                 try:
                     verifier: Verifier = run.registry.create("verifier", entry.name, {})
                     verifier.bind(scoring, run.registry.create)
+                    found[judge_of(run, strategy, verifier)] = entry.name
                 except SikedError:  # it needs options
                     continue
-                found[judge_of(run, strategy, verifier)] = entry.name
                 verifier.close()
         found |= {judge_of(run, strategy, each[strategy]): each[strategy].name for each in (scoring, own)}
     return found
@@ -301,7 +307,10 @@ def _in_order(path: Path) -> tuple[int, int, str]:
 def _weight(mixture: pl.DataFrame, key: str) -> float | None:
     import polars as pl
 
-    weights = mixture.filter(pl.col("key") == key).get_column("weight")
+    mine = pl.col("key") == key
+    if "merged" in mixture.columns:  # a transform made one text of several samples
+        mine |= pl.col("merged").list.contains(key)
+    weights = mixture.filter(mine).get_column("weight")
     return None if weights.is_empty() else float(weights[0])
 
 
@@ -311,9 +320,10 @@ def _students(run: Run, mixture: str) -> Iterator[str]:
 
     names = [mixture]
     if mixture.startswith("round-") and run.recipe.training.start == "continue":
-        first = int(mixture.removeprefix("round-")) + 1
-        trained = sorted((path.name for path in run.student(mixture).parent.glob("round-*")), key=len)
-        names += [name for name in trained if name[6:].isdigit() and int(name[6:]) >= first]
+        here = int(mixture.removeprefix("round-"))
+        trained = sorted(path.name[6:] for path in run.student(mixture).parent.glob("round-*"))
+        later = sorted(int(number) for number in trained if number.isdigit() and int(number) > here)
+        names += [f"round-{number}" for number in later if here in rounds_before(run, number)]
     yield from (name for name in names if there(name))
 
 

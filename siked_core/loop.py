@@ -14,20 +14,33 @@ from dataclasses import replace
 from typing import Any
 
 from siked_core.card import write_card
+from siked_core.diversity import Diversity, alarms
 from siked_core.files import write_text
 from siked_core.models import SIDE_FILE, read_side_file
 from siked_core.preflight import look_over
 from siked_core.quoted import against
-from siked_core.recipe import StoppingRecipe
+from siked_core.rehearsal import rehearse_once
 from siked_core.run import Run
-from siked_core.scorecard import MixtureSummary, PoolSummary, RoundReport, RunReport, Scorecard
-from siked_core.spending import document, keep_counts
+from siked_core.scorecard import (
+    ORIGINAL,
+    MixtureSummary,
+    Perplexity,
+    PoolSummary,
+    RoundReport,
+    RunReport,
+    Scorecard,
+)
+from siked_core.spending import document, keep_counts, stage_of
+from siked_core.stages.ability import perplexity
+from siked_core.stages.answers import pools_of
+from siked_core.stages.diversity import diversity
 from siked_core.stages.evaluate import evaluate
 from siked_core.stages.mix import COMBINED, mix
 from siked_core.stages.prepare import contaminated, excluded, first_problem
 from siked_core.stages.rollout import rollout
 from siked_core.stages.teach import teach
 from siked_core.stages.train import train
+from siked_core.stopping import base_of, gains, rounds_before, stop_reason, validation_of
 
 
 def distill(run: Run) -> RunReport:
@@ -35,11 +48,13 @@ def distill(run: Run) -> RunReport:
     look_over(run)
     for choice in (run.recipe.dataset, *run.recipe.evaluate):
         first_problem(run, "test", choice.name)  # read now: a missing file should not surface hours later
+    rehearse_once(run)
+    perplexity(run)
     rounds = [_round(run, 0)]
     stopped = f"the limit of {run.recipe.stopping.rounds} rounds was reached"
     for number in range(1, run.recipe.stopping.rounds + 1):
-        rounds.append(_round(run, number))
-        reason = stop_reason([one.validation.score.accuracy for one in rounds], run.recipe.stopping)
+        rounds.append(_round(run, number, rounds[-1]))
+        reason = stop_reason(validation_of(run, number + 1), run.recipe.stopping)
         if reason:
             stopped = reason
             break
@@ -54,31 +69,16 @@ def distill(run: Run) -> RunReport:
         excluded=excluded(run),
         contaminated=contaminated(run),
         training_tokens=_training_tokens(run, rounds),
+        perplexity=_perplexity(run, rounds),
     )
-    write_card(run.student(best.student), run.recipe, [card for card in report.test if card.student == best.student])
+    cards = [card for card in report.test if card.student == best.student]
+    write_card(run.student(best.student), run.recipe, cards, report.perplexity)
     keep_counts(run)
     spending = {**document(run.path, run.recipe), "quoted": against(run.path, run.recipe)}
     report = replace(report, spending=spending)
     write_text(run.path / "report.json", json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
     run.finish()
     return report
-
-
-def stop_reason(accuracies: list[float], rule: StoppingRecipe) -> str | None:
-    """Why to stop after these validation accuracies (between 0 and 1, round 0 first), or None to go on.
-
-    A round pays if it beats the best one before it by `min_gain` points; `patience` rounds in a row that do not
-    end the loop.
-    """
-    unpaid = 0
-    best = accuracies[0]
-    for accuracy in accuracies[1:]:
-        unpaid = 0 if 100 * (accuracy - best) >= rule.min_gain - 1e-9 else unpaid + 1
-        best = max(best, accuracy)
-    if unpaid < rule.patience:
-        return None
-    rounds = "round" if rule.patience == 1 else f"{rule.patience} rounds"
-    return f"validation accuracy rose by less than {rule.min_gain:g} points in the last {rounds}"
 
 
 def report(run: Run) -> dict[str, Any] | None:
@@ -90,15 +90,24 @@ def report(run: Run) -> dict[str, Any] | None:
     return found
 
 
-def _round(run: Run, number: int) -> RoundReport:
+def _round(run: Run, number: int, before: RoundReport | None = None) -> RoundReport:
     student = f"round-{number}"
     pool: PoolSummary = teach(run) if number == 0 else rollout(run, number)
     mixture: MixtureSummary = mix(run, number)
     folder = train(run, number)
     validation = evaluate(run, student, run.recipe.dataset.name, "validation")
+    perplexity(run, student)
     stages = run.manifest["stages"]
     mine = ("teach", "verify teacher") if number == 0 else (f"rollout {student}", f"verify {student}")
-    names = (*mine, f"train {student}", f"evaluate {student} on {run.recipe.dataset.name} validation")
+    scored = [stage_of(pool) for pool in pools_of(run, student, run.recipe.dataset.name, "validation")]
+    seconds: dict[str, float] = {}
+    for name in (*mine, f"train {student}", *scored):
+        kind = name.split()[0]
+        seconds[kind] = seconds.get(kind, 0.0) + stages.get(name, {}).get("seconds", 0.0)
+    varied = diversity(run, number, pool, validation.choices)
+    found = alarms(before.diversity if before else Diversity(), varied, len(run.recipe.strategies), run.recipe.alarms)
+    for alarm in found:
+        run.reporter.warn(f"{student} may be collapsing: {alarm}.")
     return RoundReport(
         round=number,
         student=student,
@@ -106,7 +115,11 @@ def _round(run: Run, number: int) -> RoundReport:
         mixture=mixture,
         training_tokens=read_side_file(folder)["training_tokens"],
         validation=validation,
-        seconds={name.split()[0]: stages[name]["seconds"] for name in names if name in stages},
+        seconds=seconds,
+        base=base_of(run, number) if number else None,
+        gain=gains(validation_of(run, number + 1))[-1] if number else None,
+        diversity=varied,
+        alarms=tuple(found),
     )
 
 
@@ -137,12 +150,18 @@ def _baselines(run: Run, tokens: int) -> list[str]:
     return students
 
 
+def _perplexity(run: Run, rounds: list[RoundReport]) -> dict[str, Perplexity]:
+    """Of the original student and of each round's, all measured before; empty where the recipe asks for none."""
+    students = [ORIGINAL, *(one.student for one in rounds)]
+    return {student: found for student in students if (found := perplexity(run, student)) is not None}
+
+
 def _training_tokens(run: Run, rounds: list[RoundReport]) -> dict[str, int]:
     """What each student was trained on up to now: a round continues from those before it, a baseline from the base."""
     tokens = {}
-    for place, one in enumerate(rounds):
-        earlier = rounds[:place] if run.recipe.training.start == "continue" else []
-        tokens[one.student] = sum(each.training_tokens for each in (*earlier, one))
+    for one in rounds:
+        earlier = rounds_before(run, one.round) if run.recipe.training.start == "continue" else []
+        tokens[one.student] = one.training_tokens + sum(rounds[number].training_tokens for number in earlier)
     others = sorted(path.parent for path in run.student("round-0").parent.glob(f"*/{SIDE_FILE}"))
     return tokens | {
         path.name: read_side_file(path)["training_tokens"] for path in others if not path.name.startswith("round-")

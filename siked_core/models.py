@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import warnings
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,12 +45,13 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     return _loading(model, lambda: AutoTokenizer.from_pretrained(model, revision=revision))
 
 
-def load_weights(model: str, dtype: Any, device_map: str | None = None) -> Any:
+def load_weights(model: str, dtype: Any, device_map: str | dict[str, int] | None = None, **settings: Any) -> Any:
     """The model with its weights, in evaluation mode.
 
     Args:
         dtype: a torch dtype.
         device_map: spreads them over devices, as transformers does.
+        settings: what transformers is told besides, such as a `quantization_config`.
 
     Raises:
         ModelError: it cannot be found or read.
@@ -56,7 +59,7 @@ def load_weights(model: str, dtype: Any, device_map: str | None = None) -> Any:
     from transformers import AutoModelForCausalLM
 
     def load() -> Any:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, device_map=device_map).eval()
+        return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, device_map=device_map, **settings).eval()
 
     return _loading(model, load)
 
@@ -66,6 +69,8 @@ def _loading(model: str, load: Any) -> Any:
 
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # where it is there, it tells of kernels and every cast
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)  # PEFT asks for it
     try:
         return load()
     except (OSError, ValueError, KeyError) as error:
@@ -203,9 +208,9 @@ def _takes_system(tokenizer: Any, template: str | None) -> bool:
         return False
 
 
-def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """The prompt's token ids, with the start of the answer that it forces."""
-    text = render(tokenizer, prompt)
+def encode(tokenizer: Any, prompt: Prompt, **settings: Any) -> list[int]:
+    """The prompt's token ids, with the start of the answer that it forces. `settings` are those of `render`."""
+    text = render(tokenizer, prompt, **settings)
     ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
     if prompt.prefix:
         ids = ids + tokenizer(prompt.prefix, add_special_tokens=False)["input_ids"]

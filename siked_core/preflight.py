@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from siked_core.errors import ModelError, RunError
+from siked_core.errors import ModelError, RecipeError, RunError
 from siked_core.finished import Finished
-from siked_core.models import choose_device, choose_dtype, encode, load_config, load_tokenizer
+from siked_core.launch_command import check_devices, check_launch
+from siked_core.models import choose_device, encode, load_config, load_tokenizer
+from siked_core.precision import fault, precision_of
 from siked_core.prompts import verified_rationales, worked_examples
 from siked_core.records import Problem
+from siked_core.replay_data import encode_ordinary, identity, ordinary_tokenizer, read_ordinary
 from siked_core.run import Run
 from siked_core.stages.prepare import problems
 from siked_core.stages.train import original_student
@@ -47,7 +50,7 @@ def look_over(run: Run) -> None:
         RunError: the run would fail.
         ModelError: the student cannot be loaded, or lacks a chat template, a pad token or an end-of-sequence token.
     """
-    finished = Finished(run, "preflight", given=original_student(run))
+    finished = Finished(run, "preflight", given=[original_student(run), identity(run.recipe.training.replay)])
     if finished.outcome() is not None:
         return
     findings = preflight(run)
@@ -66,6 +69,7 @@ def preflight(run: Run) -> list[Finding]:
 
     Raises:
         ModelError: the student cannot be loaded, or lacks a chat template, a pad token or an end-of-sequence token.
+        DataError: the file of training.replay cannot be read, or one of its rows.
     """
     original = resolve_model(run.recipe.student.model, run.registry)
     config, tokenizer = load_config(original).get_text_config(), load_tokenizer(original)
@@ -79,7 +83,10 @@ def preflight(run: Run) -> list[Finding]:
         *_prompts(run, known, tokenizer, window),
         *_targets(run, known, tokenizer),
         *_teacher(run, known),
+        *_precision(run, original),
+        *_processes(run),
         *_memory(run, config, original),
+        *_replay(run, original),
     ]
 
 
@@ -192,12 +199,37 @@ def _teacher(run: Run, known: Sequence[Problem]) -> Iterator[Finding]:
         )
 
 
+def _precision(run: Run, original: str) -> Iterator[Finding]:
+    device = choose_device()
+    precision = precision_of(run.recipe.student.dtype, run.recipe.student.lora, device, original)
+    if why := fault(precision, device, run.recipe.launch):
+        yield Finding("error", "precision", why)
+    if run.recipe.training.packing and run.recipe.mixing.weights == "copies":
+        yield Finding("error", "packing", "training.packing does not go with mixing.weights: copies. Set one of them.")
+
+
+def _processes(run: Run) -> Iterator[Finding]:
+    launch = run.recipe.launch
+    try:
+        check_launch(launch)
+        check_devices(launch)
+    except RecipeError as error:
+        yield Finding("error", "launch", str(error))
+        return
+    if launch.world > 1:
+        told = f"{launch.processes} processes ({launch.strategy}) on each of {launch.machines} machines train together."
+        yield Finding("fine", "launch", told)
+
+
 def _memory(run: Run, config: Any, original: str) -> Iterator[Finding]:
     device = choose_device()
-    dtype = choose_dtype(run.recipe.student.dtype, device, original)
+    lora = run.recipe.student.lora
+    precision = precision_of(run.recipe.student.dtype, lora, device, original)
+    dtype = precision.loaded
     weights, trained = _parameters(run, config)
     # Weights; for what is trained, a gradient and AdamW's two moments. Activations come on top.
-    least = dtype.itemsize * (weights + 3 * trained) + (dtype.itemsize * trained if run.recipe.student.lora else 0)
+    held = weights * precision.bits // 8 if precision.bits else dtype.itemsize * weights
+    least = held + dtype.itemsize * (3 * trained) + (dtype.itemsize * trained if lora else 0)
     free, total = _room(device)
     told = (
         f"Training takes at least {_gib(least)} ({weights / 1e6:,.1f} million parameters, {trained / 1e6:,.1f} "
@@ -205,12 +237,28 @@ def _memory(run: Run, config: Any, original: str) -> Iterator[Finding]:
         f"{_gib(free)} free of {_gib(total)}"
     )
     if least > total:
-        remedy = "Use student.lora, a narrower student.dtype, or a smaller student."
+        remedy = "Use student.lora (with bits: 4), a narrower student.dtype, or a smaller student."
         yield Finding("error", "memory", f"{told}. {remedy}")
     elif least > free:
         yield Finding("warning", "memory", f"{told}: others use too much of it at the moment.")
     else:
         yield Finding("fine", "memory", f"{told}.")
+
+
+def _replay(run: Run, original: str) -> Iterator[Finding]:
+    training = run.recipe.training
+    if training.replay is None:
+        return
+    rows = read_ordinary(training.replay.path)
+    tokenizer = ordinary_tokenizer(original, run.recipe.student, run.format)
+    lengths = [len(encode_ordinary(tokenizer, row, training.max_length).input_ids) for row in rows[:SAMPLE]]
+    long = sum(one > training.max_length for one in lengths)
+    told = f"{len(rows):,} rows, {len(lengths):,} of them looked at"
+    if long:
+        more = f"{long:,} are longer than training.max_length = {training.max_length:,}, and would be passed over"
+        yield Finding("error" if long == len(rows) else "warning", "replay", f"{told}: {more}.")
+    else:
+        yield Finding("fine", "replay", f"{told}.")
 
 
 def _parameters(run: Run, config: Any) -> tuple[int, int]:

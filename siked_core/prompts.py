@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from siked_core.contracts import Generator, Objective, ObjectiveContext, Strategy, TrainingExample
-from siked_core.errors import RecipeError, unknown
+from siked_core.contracts import Generator, ObjectiveContext, Strategy, TrainingExample
+from siked_core.errors import RecipeError, RunError, unknown
 from siked_core.models import encode, load_tokenizer, render
-from siked_core.recipe_choice import PluginChoice
+from siked_core.pool import read_parquet
 from siked_core.records import Problem, Prompt, Rationale, Status
 from siked_core.run import Run
+from siked_core.stages.objective import folder_of_trained, objective_of
 from siked_core.stages.prepare import problems
 from siked_core.stages.teach import POOL
 from siked_core.student import prepare_tokenizer, resolve_model
@@ -48,20 +50,23 @@ class Shown:
     """Whose rationale the examples were made from; empty where there was none to be had."""
     examples: tuple[tuple[Token, ...], ...]
     """What the training objective makes of it: one sequence of tokens each."""
+    epochs: int
+    """Whose weights differ; 1 where they do not."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def shown(run: Run, count: int, strategies: Sequence[str] = ()) -> list[Shown]:
+def shown(run: Run, count: int, strategies: Sequence[str] = (), epoch: int | None = None) -> list[Shown]:
     """The prompts and targets of the first training problems.
 
-    A target's rationale is a verified one of the run's teacher for that problem; in a run that has none, the first
-    worked example of the strategy's bank.
+    A target's rationale is a verified one of the run's teacher for that problem, as round 0's mixture has it where the
+    recipe has transforms; in a run that has none, the first worked example of the strategy's bank.
 
     Args:
         count: how many problems.
         strategies: only these; all of the run's where it is empty.
+        epoch: whose weights of tokens are shown, from 1 on; the last one's where it is None.
 
     Raises:
         RecipeError: a strategy is not one of the run's.
@@ -76,15 +81,37 @@ def shown(run: Run, count: int, strategies: Sequence[str] = ()) -> list[Shown]:
     teacher = run.registry.create("generator", run.recipe.teacher.generator.name, run.recipe.teacher.generator.options)
     known = problems(run, "train")[:count]
     verified = verified_rationales(run, [problem.id for problem in known])
+    if run.recipe.mixing.transforms and run.mixture("round-0").exists():
+        verified |= _mixed(run, {problem.id for problem in known})
     return [
-        _shown(run, tokenizer, teacher, problem, strategy, verified.get((problem.id, strategy.name)))
+        _shown(run, tokenizer, teacher, problem, strategy, verified.get((problem.id, strategy.name)), epoch)
         for problem in known
         for strategy in chosen
     ]
 
 
+def draw_objective(run: Run, student: str, file: Path) -> None:
+    """Draw what the run's objective computed for a student's training.
+
+    Raises:
+        RunError: there is no such student, or nothing was computed for it.
+        PluginError: the objective has nothing to draw, or nothing to draw with.
+    """
+    folder = folder_of_trained(run, student)
+    if folder is None:
+        name = run.recipe.training.objective.name
+        raise RunError(f"The run {run.path} has nothing that the objective '{name}' computed for '{student}'.")
+    objective_of(run).draw(folder, file)
+
+
 def _shown(
-    run: Run, tokenizer: Any, teacher: Generator, problem: Problem, strategy: Strategy, verified: str | None
+    run: Run,
+    tokenizer: Any,
+    teacher: Generator,
+    problem: Problem,
+    strategy: Strategy,
+    verified: str | None,
+    epoch: int | None,
 ) -> Shown:
     told = strategy.teacher_prompt(problem)
     asked = run.format.prompt(strategy.student_question(problem))
@@ -95,12 +122,15 @@ def _shown(
     examples: list[TrainingExample] = []
     if rationale is not None:
         row = training_row(run.format, strategy, of, rationale)
-        choice: PluginChoice = run.recipe.training.objective
-        objective: Objective = run.registry.create("objective", choice.name, choice.options)
         context = ObjectiveContext(
-            tokenizer, run.recipe.training.max_length, 1, run.recipe.seed, row_encoder(tokenizer, run.format)
+            tokenizer,
+            run.recipe.training.max_length,
+            1,
+            run.recipe.seed,
+            row_encoder(tokenizer, run.format),
+            folder=folder_of_trained(run, "round-0"),
         )
-        examples = objective.examples([row], context)
+        examples = objective_of(run).shown([row], context)
     return Shown(
         problem_id=problem.id,
         strategy=strategy.name,
@@ -111,7 +141,8 @@ def _shown(
         student_tokens=len(encode(tokenizer, asked)),
         tag=run.format.tag_of(strategy.name),
         target_of=whose,
-        examples=tuple(_tokens(tokenizer, example) for example in examples),
+        examples=tuple(_tokens(tokenizer, example, epoch) for example in examples),
+        epochs=max((len(example.epoch_weights) for example in examples), default=0) or 1,
     )
 
 
@@ -124,8 +155,17 @@ def worked_examples(strategy: Strategy) -> Iterator[tuple[Problem, str]]:
                 yield Problem("bank", shot.question, shot.answer), read.text
 
 
-def _tokens(tokenizer: Any, example: TrainingExample) -> tuple[Token, ...]:
+def _mixed(run: Run, ids: Collection[str]) -> dict[tuple[str, str], str]:
+    """(problem, strategy) to the first text of round 0's mixture."""
+    table = read_parquet(run.mixture("round-0")).select("problem_id", "strategy", "rationale")
+    return {(problem, name): text for problem, name, text in reversed(table.rows()) if problem in ids}
+
+
+def _tokens(tokenizer: Any, example: TrainingExample, epoch: int | None) -> tuple[Token, ...]:
     weights = example.weights or (1.0,) * len(example.input_ids)
+    if example.epoch_weights:
+        last = len(example.epoch_weights)
+        weights = example.epoch_weights[min(epoch or last, last) - 1]
     found, before = [], ""
     for place, (token, label, weight) in enumerate(zip(example.input_ids, example.labels, weights, strict=True)):
         text = tokenizer.decode(list(example.input_ids[: place + 1]), clean_up_tokenization_spaces=False)

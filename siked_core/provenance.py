@@ -65,5 +65,7 @@ def _named(recipe: Recipe, registry: Registry) -> Iterator[tuple[Kind, str]]:
     yield "generator", recipe.teacher.generator.name
     yield "generator", recipe.student.generator.name
     yield "mixing_policy", recipe.mixing.policy.name
+    for choice in recipe.mixing.transforms:
+        yield "transform", choice.name
     yield "objective", recipe.training.objective.name
     yield "selector", recipe.evaluation.selector.name

@@ -24,9 +24,9 @@ from siked_core.recipe import Recipe
 from siked_core.records import Source, Status
 from siked_core.run import Run
 from siked_core.scorecard import Score
-from siked_core.spending import JUDGES, MILLION, free, price, spent
+from siked_core.spending import JUDGES, MILLION, free, price, spent, stage_of
+from siked_core.stages.answers import pools_of
 from siked_core.stages.evaluate import evaluate
-from siked_core.stages.generate import EVALUATIONS
 from siked_core.stages.mix import mix
 from siked_core.stages.prepare import dealt, problems
 from siked_core.stages.rollout import rollout
@@ -198,17 +198,26 @@ class _Estimate:
         return Step(round, name, samples, took.inside, took.out, took.cost, seconds, kept, self._yields(table))
 
     def _evaluated(self, round: int, student: str) -> Step:
-        home = self._recipe.dataset.name
-        pool = f"{EVALUATIONS}/{student}/{home}-validation"
-        stage = f"evaluate {student} on {home} validation"
-        return self._sampled(round, "evaluate", pool, stage, "student", self._validation, "validation")
+        return _together(
+            [
+                self._sampled(round, "evaluate", pool, stage_of(pool), "student", self._validation, "validation")
+                for pool in self._answers(student)
+            ]
+        )
+
+    def _answers(self, student: str) -> list[str]:
+        """The pools of a student's answers to the validation questions."""
+        return list(pools_of(self._pilot, student, self._recipe.dataset.name, "validation"))
 
     def _tested(self, baselines: int) -> Step:
         """The test splits, none of whose problems was seen, told from the validation problems. Besides the baselines,
         one student is tested if round 0 turns out to be the best, else two."""
-        home, rounds = self._recipe.dataset.name, self._recipe.stopping.rounds
-        student = ROUND if rounds else STUDENT
-        pool = f"{EVALUATIONS}/{student}/{home}-validation"
+        student = ROUND if self._recipe.stopping.rounds else STUDENT
+        return _together([self._tested_in(pool, baselines) for pool in self._answers(student)])
+
+    def _tested_in(self, pool: str, baselines: int) -> Step:
+        """What goes into the pools of test answers that are drawn as one pool of validation answers was."""
+        rounds = self._recipe.stopping.rounds
         counts = self._by_problem(verdicts_of(self._pilot, pool), "validation")["samples"]
 
         def students(one: Forecast) -> Forecast:
@@ -216,7 +225,7 @@ class _Estimate:
 
         samples = students(self._test.over_others(counts))
         took = self._tokens(pool, "student", "validation", lambda values: students(self._test.over_others(values)))
-        drawing, verifying = self._timing(f"evaluate {student} on {home} validation"), self._timing(f"verify {pool}")
+        drawing, verifying = self._timing(stage_of(pool)), self._timing(f"verify {pool}")
         fixed = exactly((1 + len(self._recipe.evaluate)) * (drawing.fixed_s + verifying.fixed_s))
         seconds = (samples * _each(drawing, verifying) + students(fixed)) * self._pace
         kept = self._kept(pool, samples)
@@ -287,6 +296,15 @@ class _Estimate:
 
     def _timing(self, stage: str) -> Timing:
         return self._timings.get(stage, Timing())
+
+
+def _together(steps: list[Step]) -> Step:
+    """One step of several that are taken in one go; its yields are the first one's."""
+    samples, tokens_in, tokens_out, cost, seconds, bytes = (
+        total([getattr(step, name) for step in steps]) for name in QUANTITIES
+    )
+    first = steps[0]
+    return Step(first.round, first.name, samples, tokens_in, tokens_out, cost, seconds, bytes, first.yields)
 
 
 def _each(*timings: Timing) -> Forecast:

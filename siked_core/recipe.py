@@ -22,16 +22,19 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from siked_core.decontamination import Rule
 from siked_core.errors import RecipeError, unknown
 from siked_core.layers import assigned, merge, nested, read_layer
+from siked_core.reasoning import ReasoningRecipe
 from siked_core.recipe_choice import POCKET, PluginChoice
+from siked_core.recipe_launch import LaunchRecipe, shared
 from siked_core.recipe_sampling import RolloutRecipe, TeacherRecipe
 from siked_core.recipe_spending import CapsRecipe, PricesRecipe
+from siked_core.recipe_stopping import AlarmsRecipe, StoppingRecipe
 from siked_core.recipe_storage import StorageRecipe
 from siked_core.recipe_student import StudentRecipe, TrainingRecipe
 from siked_core.section import Section as _Section
 from siked_core.validation import explain
 
 _NONE = object()
-CHANGEABLE = ("prices", "caps")
+CHANGEABLE = ("prices", "caps", "launch", "alarms", "rehearsal")
 """Keys that change nothing of what a run makes: they may differ when it is continued."""
 
 
@@ -59,29 +62,28 @@ class DataRecipe(_Section):
 class MixingRecipe(_Section):
     policy: PluginChoice = PluginChoice(name="adaptive")
     """What the student is trained on next."""
-    keep: int = Field(1, ge=1)
-    """Distinct correct rationales kept per (question, strategy, source) (published: 1)."""
+    keep: int | None = Field(1, ge=1)
+    """Distinct correct rationales kept per (question, strategy, source) (published: 1); null: all."""
     weights: Literal["equal", "copies"] = "equal"
     """"copies": a rationale that was sampled several times weighs so many times as much in the loss, so that what the
     student gets right more often, it is trained more on. "equal": each weighs the same (published)."""
-
-
-class StoppingRecipe(_Section):
-    rounds: int = Field(5, ge=0)
-    """At most so many rounds after the warm-up (published: 3 to 5)."""
-    min_gain: float = 0.5
-    """Stop when validation accuracy has not risen by so many points ..."""
-    patience: int = Field(1, ge=1)
-    """... for so many rounds."""
+    transforms: list[PluginChoice] = Field(default_factory=list)
+    """What becomes of the chosen texts before they are trained on, one after another (published: nothing)."""
 
 
 class EvaluationRecipe(_Section):
     max_tokens: int = Field(512, ge=1)
-    """New tokens per answer; answers are greedy."""
+    """New tokens per answer; answers are greedy unless the selector wants others."""
     forced: bool = True
     """Also measure every strategy when it is forced."""
     selector: PluginChoice = PluginChoice(name="self")
-    """How the answer is chosen."""
+    """How the answer is chosen: by the student, or from several of its attempts. What it learns, it learns on
+    validation."""
+    perplexity: Path | None = None
+    """A file of general text (plain, or rows with `text`) that the original student and each round's are measured on,
+    to see what they forget. It decides nothing."""
+    perplexity_rise: float = Field(5.0, ge=0)
+    """Per cent by which bits per byte may rise over the original student's without a warning."""
 
 
 class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
@@ -108,6 +110,9 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     """Out-of-domain data sets: their test splits are scored too."""
     teacher: TeacherRecipe = TeacherRecipe()
     """Who writes the first rationales, and how they are sampled."""
+    reasoning: ReasoningRecipe | None = ReasoningRecipe()
+    """What becomes of what a thinking model, teacher or student, writes before it answers. null: strategies read it as
+    part of the answer."""
     student: StudentRecipe = StudentRecipe()
     """The model that is trained, and how it is spoken to."""
     rollout: RolloutRecipe = RolloutRecipe()
@@ -116,8 +121,13 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     """Which verified rationales a round trains on."""
     training: TrainingRecipe = TrainingRecipe()
     """How the student is trained."""
+    launch: LaunchRecipe = LaunchRecipe()
+    """The processes and machines that train it. They change nothing of what comes out but rounding, and may change when
+    a run is continued."""
     stopping: StoppingRecipe = StoppingRecipe()
     """When the rounds end. Decided on the validation split."""
+    alarms: AlarmsRecipe = AlarmsRecipe()
+    """When a run warns that a student collapses. Alarms decide nothing, and may change when a run is continued."""
     evaluation: EvaluationRecipe = EvaluationRecipe()
     """How the student is measured."""
     baselines: Literal["none", "single", "combined", "equal_budget"] = "none"
@@ -129,6 +139,8 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     """What tokens cost. Prices change no sample, and may change when a run is continued."""
     caps: CapsRecipe = CapsRecipe()
     """Where a run pauses before it spends more. They may change when a run is continued."""
+    rehearsal: bool = True
+    """Try one step of judging, training and sampling on a few problems before anything is spent."""
 
     @field_validator("strategies")
     @classmethod
@@ -148,6 +160,11 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
                 raise ValueError(
                     f"verifiers names the strategy '{strategy}', which is not among {', '.join(sorted(names))}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_can_be_shared(self) -> Recipe:
+        shared(self.training.batch_size, self.training.accumulation, self.launch.world)
         return self
 
     def __eq__(self, other: object) -> bool:

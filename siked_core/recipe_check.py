@@ -12,10 +12,13 @@ from typing import Any
 
 from siked_core.contracts import Kind, Plugin, Strategy
 from siked_core.errors import ModelError, RecipeError
+from siked_core.launch_command import check_launch
+from siked_core.mixing import open_policy, with_what_it_builds_on
 from siked_core.recipe import Recipe, read_text_option
 from siked_core.recipe_choice import POCKET, PluginChoice
 from siked_core.registry import Registry
 from siked_core.remote import probe
+from siked_core.selection import open_selector
 from siked_core.spending import check_caps
 from siked_core.stages.prepare import make_dataset
 from siked_core.student import resolve_model
@@ -38,8 +41,14 @@ def check(recipe: Recipe, registry: Registry) -> None:
     if recipe.storage.pools is not None:
         probe(recipe.storage.pools, recipe.storage.options)
     _check_exists(recipe.data.path, "data.path")
+    _check_exists(recipe.evaluation.perplexity, "evaluation.perplexity")
+    if recipe.training.replay is not None:
+        _check_exists(recipe.training.replay.path, "training.replay.path")
     for key, kind, choice in choices(recipe):
-        _check_files(registry.create(kind, choice.name, choice.options), f"{key}.options")
+        for plugin in with_what_it_builds_on(registry.create(kind, choice.name, choice.options), registry):
+            _check_files(plugin, f"{key}.options")
+    open_policy(recipe.mixing.policy, recipe, registry)
+    open_selector(recipe.evaluation.selector, recipe.strategy_names, registry)
     for key, choice in (("dataset", recipe.dataset), *((f"evaluate.{one.name}", one) for one in recipe.evaluate)):
         _check_files(make_dataset(recipe, registry, choice), f"{key}.options")
     for choice in recipe.strategies:
@@ -50,6 +59,7 @@ def check(recipe: Recipe, registry: Registry) -> None:
             registry.create("verifier", strategy.verifier)
     _check_student(recipe, registry)
     check_arguments(recipe.training.args)
+    check_launch(recipe.launch)
     if recipe.teacher.samples and recipe.teacher.generator.name == POCKET != recipe.dataset.name:
         raise RecipeError(
             f"The teacher 'pocket' knows the pocket world only, not '{recipe.dataset.name}'. Name one with --teacher "
@@ -67,6 +77,8 @@ def choices(recipe: Recipe) -> Iterator[tuple[str, Kind, PluginChoice]]:
         yield f"verifiers.{strategy}", "verifier", choice
     yield "teacher.generator", "generator", recipe.teacher.generator
     yield "mixing.policy", "mixing_policy", recipe.mixing.policy
+    for choice in recipe.mixing.transforms:
+        yield f"mixing.transforms.{choice.name}", "transform", choice
     yield "training.objective", "objective", recipe.training.objective
     yield "evaluation.selector", "selector", recipe.evaluation.selector
 
@@ -91,6 +103,8 @@ def _check_files(plugin: Plugin, place: str) -> None:
             if isinstance(path, Path):
                 _check_exists(path, f"{place}.{name}")
     plugin.check_machine()
+    if plugin.original is not plugin:
+        _check_files(plugin.original, place)
 
 
 def _check_exists(path: Path | None, place: str) -> None:

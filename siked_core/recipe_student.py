@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -19,6 +20,9 @@ class LoraRecipe(Section):
     """On the adapter's input."""
     target_modules: str | list[str] = "all-linear"
     """"all-linear" is every attention and MLP projection."""
+    bits: Literal[4, 8] | None = None
+    """QLoRA: the weights under the adapter are held in so many bits while it is trained (4: NF4, doubly quantised; 8:
+    int8), and it is merged into those of full precision. Needs siked[qlora]."""
 
 
 class StudentRecipe(Section):
@@ -40,7 +44,8 @@ class StudentRecipe(Section):
     pad_token: str | None = None
     """For tokenizers without one: an existing token."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights in training and sampling; "auto": float32 on a CPU, the model's own on a GPU."""
+    """Of the weights in training and sampling; "auto": float32 on a CPU, the model's own on a GPU. float16 trains in
+    mixed precision, on a GPU only: what is trained is float32 until it is written."""
 
     @field_validator("tag")
     @classmethod
@@ -48,6 +53,13 @@ class StudentRecipe(Section):
         if "{strategy}" not in value:
             raise ValueError("the tag must contain {strategy}")
         return value
+
+
+class ReplayRecipe(Section):
+    path: Path
+    """JSON Lines, JSON or Parquet with `messages`, with `prompt` and `completion`, or with `text`."""
+    share: float = Field(0.1, gt=0, lt=1)
+    """Of all rows that a student is trained on."""
 
 
 class TrainingRecipe(Section):
@@ -76,7 +88,11 @@ class TrainingRecipe(Section):
     max_length: int = Field(1024, ge=16)
     """Tokens of prompt and target; longer rows are left out and counted."""
     packing: bool = False
-    """Several rows in one sequence. Published, but only worth it with flash attention on a GPU."""
+    """Several rows in one sequence, none of which sees another. Published, but only worth it on a GPU. Not with rows or
+    tokens of different weight."""
+    replay: ReplayRecipe | None = None
+    """Ordinary conversations or texts of your own among each student's rows, so that it forgets less of what it could
+    do before."""
     checkpoint_steps: int = Field(200, ge=1)
     """Optimiser steps between checkpoints: what a kill can lose."""
     args: dict[str, Any] = Field(default_factory=dict)

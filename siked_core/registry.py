@@ -28,6 +28,7 @@ HOOKS: dict[str, type[Plugin]] = {
     "siked_mixing_policies": contracts.MixingPolicy,
     "siked_generators": contracts.Generator,
     "siked_datasets": contracts.Dataset,
+    "siked_transforms": contracts.Transform,
     "siked_objectives": contracts.Objective,
     "siked_selectors": contracts.Selector,
     "siked_models": contracts.Model,
@@ -115,10 +116,12 @@ class Registry:
         """
         plugin = self.get(kind, name)
         try:
-            return plugin(dict(options or {}))
+            made = plugin(dict(options or {}))
         except ValidationError as error:
             what = f"option of the {kind.replace('_', ' ')} '{name}':"
             raise RecipeError(explain(error, plugin.options_type, what)) from None
+        made.equip(self.create)
+        return made
 
     def find(self, name: str, kind: str | None = None) -> list[Entry]:
         """Every entry of that name, whatever its status."""

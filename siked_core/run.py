@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from siked_core.contracts import Strategy, Verifier
+from siked_core.contracts import Generator, Strategy, Verifier
 from siked_core.errors import RunError, SikedError, StoreError
 from siked_core.files import unwritable, write_text
 from siked_core.format import StudentFormat
@@ -59,6 +59,7 @@ class Run:
     resumed: bool = False
     keep_going: bool = False
     """Set aside, and count, what a verifier fails on, instead of stopping."""
+    asked: set[type[Generator]] = field(default_factory=set)  # siked_core.asking
     _lock: Lock | None = None
     _claim: Claim | None = None
     _pools: dict[str, Pool] = field(default_factory=dict)
@@ -78,9 +79,15 @@ class Run:
         }
 
     def verifier_of(self, strategy: str) -> tuple[str, dict[str, Any]]:
-        """Name and options of the verifier that judges a strategy."""
+        """Name and options of the verifier that judges a strategy. One with an option `verifier`, because it has
+        another's work done elsewhere, is given the strategy's own, unless the recipe names one."""
+        own = self.strategies[strategy].verifier
         choice = self.recipe.verifiers.get(strategy)
-        return (choice.name, choice.options) if choice else (self.strategies[strategy].verifier, {})
+        if choice is None:
+            return own, {}
+        if "verifier" in self.registry.get("verifier", choice.name).options_type.model_fields:
+            return choice.name, {"verifier": own, **choice.options}
+        return choice.name, choice.options
 
     @contextmanager
     def verifiers(
@@ -119,7 +126,8 @@ class Run:
     def format(self) -> StudentFormat:
         """How its students are spoken to. Read once: the instruction may be a file, and every row asks."""
         instruction = read_text_option(self.recipe.student.instruction, "student's instruction")
-        return StudentFormat.build(self.recipe.strategy_names, self.recipe.student.tag, instruction)
+        thinks = bool(self.recipe.reasoning and self.recipe.reasoning.keep)
+        return StudentFormat.build(self.recipe.strategy_names, self.recipe.student.tag, instruction, thinks)
 
     # Where things are.
 
@@ -183,6 +191,8 @@ class Run:
         Args:
             failed: a store did not answer; it is not asked again only to tell it so.
         """
+        for generators in self.asked:
+            generators.release()
         if self._claim is not None:
             with contextlib.suppress(RunError):
                 self._claim.release(unasked=failed)
@@ -385,5 +395,5 @@ def _fresh(runs: Path, stem: str, recipe: Recipe) -> Path:
 def _reuse(old: Path, new: Path, place: Place) -> None:
     """Take over what is found by key: pools, verdicts, students. What no longer fits is simply not found."""
     take_over(place_of(old), place)
-    for part in ("imports", "students"):
+    for part in ("imports", "students", "objectives"):
         LocalPlace(old / part).link(new / part)

@@ -8,7 +8,12 @@ from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import Any
 
+from siked_core.diversity import Diversity
+from siked_core.paired import Gain, Paired
+
 _Z = NormalDist().inv_cdf(0.975)
+ORIGINAL = "original"
+"""What the student is called before it has been trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +50,20 @@ class Score:
         return cls(content["correct"], content["total"])
 
 
+OWN_CHOICE, ORACLE = "own choice", "oracle"
+"""Policies beside the selector's: what the student itself chooses, and whichever strategy is right, if any is."""
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyScore:
     """How one strategy fared with one student on one split."""
 
     strategy: str
     chosen: Score
-    """Of the questions for which the student itself chose this strategy."""
+    """Of the questions whose answer is by this strategy: where the selector is `self`, those for which the student
+    itself chose it."""
     share: float
-    """The share of all questions for which it chose it."""
+    """The share of all questions that these are."""
     forced: Score | None = None
     """Of all questions, when it was told to use it."""
     chosen_families: Mapping[str, Score] = field(default_factory=dict)
@@ -94,7 +104,7 @@ def _from_dicts(content: Mapping[str, Any]) -> dict[str, Score]:
 
 @dataclass(frozen=True, slots=True)
 class Scorecard:
-    """One student on one split of one data set, greedy, one sample a question."""
+    """One student on one split of one data set, answering as the recipe's selector has it."""
 
     student: str
     """"round-0", "round-2", "only-cot", ..."""
@@ -104,9 +114,30 @@ class Scorecard:
     strategies: tuple[StrategyScore, ...]
     families: Mapping[str, Score] = field(default_factory=dict)
     untagged: int = 0
-    """Completions that named no known strategy."""
+    """Questions to which the student, left to choose, names no known strategy."""
     statuses: Mapping[str, int] = field(default_factory=dict)
-    """How many verdicts of each status, free choice only."""
+    """How many verdicts of each status, of the answers that count."""
+    selector: str = "self"
+    choices: Mapping[str, int] = field(default_factory=dict)
+    """How often the student, left to choose, names each strategy, or none ("(no tag)")."""
+    policies: Mapping[str, Paired] = field(default_factory=dict)
+    """Other ways to answer the same questions (b) beside this one (a): the student's own choice, always the same
+    strategy, and the oracle over strategies, where each was forced."""
+    learnt: Mapping[str, float] = field(default_factory=dict)
+    """What the selector learnt on the validation split, e.g. the weights of votes."""
+
+    @property
+    def oracle(self) -> Score | None:
+        """A question counts if any strategy, forced, is right: no choice among them can do better."""
+        found = self.policies.get(ORACLE)
+        return Score(found.both + found.only_b, found.total) if found else None
+
+    @property
+    def regret(self) -> float | None:
+        """How far the answers stay behind the oracle, as a difference of accuracies. (Below 0 where an answer that was
+        not forced is right and no forced one is.)"""
+        found = self.policies.get(ORACLE)
+        return found.difference if found and found.total else None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -118,6 +149,15 @@ class Scorecard:
             "families": _as_dicts(self.families),
             "untagged": self.untagged,
             "statuses": dict(self.statuses),
+            "selector": self.selector,
+            "choices": dict(self.choices),
+            "oracle": self.oracle.as_dict() if self.oracle else None,
+            "regret": self.regret,
+            "policies": {
+                name: {"score": Score(one.both + one.only_b, one.total).as_dict(), "paired": one.as_dict()}
+                for name, one in self.policies.items()
+            },
+            "learnt": dict(self.learnt),
         }
 
     @classmethod
@@ -131,7 +171,42 @@ class Scorecard:
             _from_dicts(content["families"]),
             content["untagged"],
             content["statuses"],
+            content["selector"],
+            content["choices"],
+            {name: Paired.from_dict(one["paired"]) for name, one in content["policies"].items()},
+            content["learnt"],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Perplexity:
+    """How well a model predicts a text: its general ability, as far as one number can tell."""
+
+    tokens: int
+    bytes: int
+    """Of the text as UTF-8."""
+    nats: float
+    """The negative log-probability of all tokens."""
+
+    @property
+    def perplexity(self) -> float:
+        """Per token. To be compared only where the vocabulary is the same."""
+        return math.exp(self.nats / self.tokens)
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / math.log(2) / self.bytes
+
+    def rise(self, other: Perplexity) -> float:
+        """Per cent by which this model needs more bits per byte than another; negative where it needs fewer."""
+        return 100 * (self.bits_per_byte / other.bits_per_byte - 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "perplexity": self.perplexity, "bits_per_byte": self.bits_per_byte}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Perplexity:
+        return cls(content["tokens"], content["bytes"], content["nats"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +291,27 @@ class RoundReport:
     validation: Scorecard
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Stage to wall-clock seconds."""
+    base: int | None = None
+    """The round whose student this one sampled from and was trained on from; None in round 0. Where the round before
+    was rolled back, it is an earlier one."""
+    gain: Gain | None = None
+    """Beside the best round before it, on validation; None in round 0."""
+    diversity: Diversity = field(default_factory=Diversity)
+    alarms: tuple[str, ...] = ()
+    """What tells of a collapse, in one line each."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "round": self.round,
             "student": self.student,
+            "base": self.base,
             "pool": asdict(self.pool),
             "mixture": asdict(self.mixture),
             "training_tokens": self.training_tokens,
             "validation": self.validation.as_dict(),
+            "gain": self.gain.as_dict() if self.gain else None,
+            "diversity": self.diversity.as_dict(),
+            "alarms": list(self.alarms),
             "seconds": dict(self.seconds),
         }
 
@@ -251,6 +338,9 @@ class RunReport:
     contaminated: Mapping[str, str] = field(default_factory=dict)
     """Of those left out, the training problems that were too near a test problem: id -> that test problem's id."""
 
+    perplexity: Mapping[str, Perplexity] = field(default_factory=dict)
+    """`ORIGINAL` and each round's student -> how well it predicts the file of `evaluation.perplexity`; empty where the
+    recipe names none."""
     spending: Mapping[str, Any] = field(default_factory=dict)
     """What the run took, in all and by stage (`siked_core.spending.document`), and under "quoted" beside what it had
     been quoted to take (`siked_core.quoted.against`)."""
@@ -266,5 +356,6 @@ class RunReport:
             "excluded": dict(self.excluded),
             "contaminated": dict(self.contaminated),
             "training_tokens": dict(self.training_tokens),
+            "perplexity": {student: found.as_dict() for student, found in self.perplexity.items()},
             "spending": dict(self.spending),
         }

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from siked_core.contracts import Generator, Request, Strategy, Verifier
+from siked_core.contracts import Attempt, Generator, Request, Strategy, Verifier, Wish
+from siked_core.equal_answers import groups
 from siked_core.errors import ModelError, RecipeError, unknown
 from siked_core.format import StudentFormat
 from siked_core.keys import digest, seed_of
 from siked_core.models import SIDE_FILE, read_side_file
 from siked_core.permission import permitted
-from siked_core.records import Problem, Rationale, Sampling, Status, Unreadable, Verdict
+from siked_core.reasoning import ReasoningRecipe, read
+from siked_core.recipe_choice import PluginChoice
+from siked_core.records import Completion, Problem, Sampling, Status, Unreadable, Verdict
 from siked_core.registry import Registry
+from siked_core.selection import Always, open_selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Reader:
             entry["name"]: registry.create("strategy", entry["name"], entry["options"]) for entry in side["strategies"]
         }
         self.format = StudentFormat.build(tuple(self.strategies), side["tag"], "")
+        self._reasoning = ReasoningRecipe.model_validate(side["reasoning"]) if side.get("reasoning") else None
         self._verifiers: dict[str, Verifier] = {}
 
     def read(self, question: str, text: str, forced: str | None = None) -> Solution:
@@ -76,10 +81,10 @@ class Reader:
         used, rest = (forced, text) if forced else self.format.split(text)
         if used is None:
             return Solution(question, None, text, Verdict(Status.UNREADABLE, why="it names none of its strategies"))
-        read: Rationale | Unreadable = self.strategies[used].parse(rest)
-        if isinstance(read, Unreadable):
-            return Solution(question, used, rest, Verdict(Status.UNREADABLE, why=read.why))
-        return Solution(question, used, rest, self._verifier(used).answers([read])[0])
+        found = read(self.strategies[used], rest, self._reasoning)
+        if isinstance(found, Unreadable):
+            return Solution(question, used, rest, Verdict(Status.UNREADABLE, why=found.why))
+        return Solution(question, used, rest, self._verifier(used).answers([found])[0])
 
     def is_right(self, solution: Solution, gold: str) -> bool:
         """Whether its answer is the gold one, as the strategy's verifier compares them."""
@@ -87,6 +92,11 @@ class Reader:
             return False
         found = self._verifier(solution.strategy).compare(solution.verdict.answer, gold)
         return found.status is Status.CORRECT
+
+    def groups(self, solutions: Sequence[Solution]) -> list[int | None]:
+        """A number for each solution of one question, the same for equal answers; None where there is none."""
+        used = {one.strategy: self._verifier(one.strategy) for one in solutions if one.strategy is not None}
+        return groups(solutions[0].question, [(one.strategy, one.verdict) for one in solutions], used)
 
     def close(self) -> None:
         """End what the verifiers have started."""
@@ -107,36 +117,84 @@ def solve(
     registry: Registry,
     *,
     strategy: str | None = None,
+    selector: PluginChoice | None = None,
+    samples: int | None = None,
     max_tokens: int | None = None,
     allow_unsafe_exec: bool = False,
 ) -> list[Solution]:
-    """Answer questions, greedily, with the student at `folder` (its own folder, or a run's).
+    """Answer questions with the student at `folder` (its own folder, or a run's).
 
     Args:
-        strategy: force this one; None lets the student choose.
+        strategy: force this one, whatever the selector.
+        selector: chooses the answer; None is the one of the recipe that the student was trained by. What it learnt on
+            the validation split is known where the student lies in its run.
+        samples: the selector's option of this name.
         allow_unsafe_exec: run the student's programs even where they cannot be caged.
 
     Raises:
         ModelError: there is no student.
-        RecipeError: the student was not trained on that strategy.
+        RecipeError: the student was not trained on that strategy, or the selector does not take such options.
+        PluginError: there is no such selector.
     """
     folder = find_student(folder)
     side = read_side_file(folder)
     with closing(Reader(side, registry, allow_unsafe_exec)) as reader:
         if strategy is not None and strategy not in reader.strategies:
             raise RecipeError(unknown("strategy of this student", strategy, reader.strategies))
-        forced = reader.strategies[strategy] if strategy else None
-        requests = []
-        for number, question in enumerate(questions):
-            problem = Problem(str(number), question, "")
-            asked = forced.student_question(problem) if forced else question
-            prompt = reader.format.prompt(asked, strategy)
-            requests.append(Request(problem, forced, prompt, 0, seed_of(digest(question))))
+        chosen = selector or PluginChoice.model_validate(side.get("selector", "self"))
+        if samples is not None:
+            chosen = PluginChoice(name=chosen.name, options={**chosen.options, "samples": samples})
+        chooser, plan = (
+            (Always(strategy), [Wish(strategy)])
+            if strategy
+            else open_selector(chosen, list(reader.strategies), registry)
+        )
         options = {"model": str(folder), **side["generator"]["options"]}
         generator: Generator = registry.create("generator", side["generator"]["name"], options)
-        texts = [""] * len(questions)
         with closing(generator):
-            sampling = Sampling(max_tokens=max_tokens or side["max_tokens"])
-            for place, completion in generator.generate(requests, sampling):
-                texts[place] = completion.text
-        return [reader.read(question, text, strategy) for question, text in zip(questions, texts, strict=True)]
+            written = _written(generator, reader, questions, plan, max_tokens or side["max_tokens"])
+        learnt = _learnt(folder, chooser.name)
+        found = []
+        for number, question in enumerate(questions):
+            mine = [written[number, wish] for wish in plan]
+            solutions = [reader.read(question, one.text, wish.strategy) for wish, one in zip(plan, mine, strict=True)]
+            attempts = [
+                Attempt(wish, solution.strategy, solution.verdict, group, one.logprob, one.completion_tokens)
+                for wish, solution, group, one in zip(plan, solutions, reader.groups(solutions), mine, strict=True)
+            ]
+            found.append(solutions[chooser.select(attempts, learnt)])
+        return found
+
+
+def _written(
+    generator: Generator, reader: Reader, questions: Sequence[str], plan: Sequence[Wish], max_tokens: int
+) -> dict[tuple[int, Wish], Completion]:
+    """What the student writes to each question (by its place) for each wish: one batch for each way of sampling."""
+    found = {}
+    ways = dict.fromkeys((wish.temperature, wish.top_p) for wish in plan)
+    for temperature, top_p in ways:
+        asked = [
+            (number, wish)
+            for wish in plan
+            if (wish.temperature, wish.top_p) == (temperature, top_p)
+            for number in range(len(questions))
+        ]
+        requests = []
+        for number, wish in asked:
+            problem = Problem(str(number), questions[number], "")
+            forced = reader.strategies[wish.strategy] if wish.strategy else None
+            question = forced.student_question(problem) if forced else problem.question
+            seed = seed_of(digest([problem.question, wish.strategy, wish.draw]))
+            requests.append(Request(problem, forced, reader.format.prompt(question, wish.strategy), wish.draw, seed))
+        for place, completion in generator.generate(requests, Sampling(temperature, top_p, max_tokens)):
+            found[asked[place]] = completion
+    return found
+
+
+def _learnt(folder: Path, selector: str) -> dict[str, float]:
+    """What a selector learnt for this student on validation, if it lies in its run and was evaluated with it there."""
+    for path in sorted((folder.parent.parent / "scorecards").glob(f"{folder.name}.*-validation.json")):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if card.get("selector") == selector and card.get("learnt"):
+            return dict(card["learnt"])
+    return {}

@@ -20,6 +20,7 @@ from siked_core.keys import digest
 from siked_core.manifest import read_manifest, recalled, remember, write_manifest
 from siked_core.pool import SAMPLES, Pool, read_parquet
 from siked_core.recipe import Recipe
+from siked_core.recipe_choice import PluginChoice
 from siked_core.recipe_spending import STUDENT, Price
 from siked_core.store import place_of
 
@@ -73,7 +74,17 @@ def priced_as(recipe: Recipe, source: str) -> str:
     """The name under which `prices.models` prices a source of samples."""
     if source != "teacher":
         return STUDENT if source == "student" else source
-    return str(recipe.teacher.generator.options.get("model", recipe.teacher.generator.name))
+    return _named(recipe.teacher.generator)
+
+
+def _named(generator: PluginChoice) -> str:
+    """A generator's model, or else its name; of one that has another's work done elsewhere (`ray`), that one's."""
+    if "model" in generator.options:
+        return str(generator.options["model"])
+    inner = generator.options.get("generator")
+    if isinstance(inner, str) or (isinstance(inner, Mapping) and "name" in inner):
+        return _named(PluginChoice.model_validate(inner))
+    return generator.name
 
 
 def judges(recipe: Recipe) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_core.errors import ModelError, PluginError, UnusablePluginError
-from siked_core.format import PLAIN_TEMPLATE, StudentFormat, with_instruction
+from siked_core.format import PLAIN_TEMPLATE, StudentFormat, with_instruction, without_thinking
 from siked_core.recipe import read_text_option
 from siked_core.recipe_student import StudentRecipe
 from siked_core.registry import Registry
@@ -64,4 +64,5 @@ def prepare_tokenizer(tokenizer: Any, recipe: StudentRecipe, format: StudentForm
         )
     if tokenizer.eos_token_id is None:
         raise ModelError(f"The student '{recipe.model}' has no end-of-sequence token, so it could never stop.")
-    tokenizer.chat_template = with_instruction(template, format.instruction)
+    fixed = template if format.thinks else without_thinking(template)
+    tokenizer.chat_template = with_instruction(fixed, format.instruction)

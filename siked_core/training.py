@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from siked_core.checkpoints import keep_newest, newest_whole, seal
+from siked_core import launch_strategy, processes
+from siked_core.checkpoints import newest_whole
 from siked_core.contracts import Strategy, TrainingExample, TrainingRow
 from siked_core.errors import ModelError
 from siked_core.format import StudentFormat
-from siked_core.models import choose_device, choose_dtype, encode, load_weights
-from siked_core.order import in_order
+from siked_core.merging import merge
+from siked_core.models import choose_device, encode, load_weights
+from siked_core.order import Order, in_order
+from siked_core.packing import check_apart, check_unweighted
+from siked_core.precision import fault, keep_adapter_precise, load_for_training, precision_of
+from siked_core.recipe_launch import LaunchRecipe, shared
 from siked_core.recipe_student import LoraRecipe, TrainingRecipe
 from siked_core.records import Problem
 from siked_core.reporting import Progress
+from siked_core.trainer import columns, follow, quiet, weighted_collator, weighted_trainer
 
 _SENTINEL = "siked-answer"
 
@@ -34,14 +41,16 @@ class Trained:
     """Tokens of prompts and targets, without padding, over all epochs."""
     loss: float
     """Mean over the steps of the training loss per target token (nats)."""
+    merge_difference: float | None = None
+    """How much merging the adapter changed the student's logits, relative to their size; None where there was none."""
 
 
 def training_row(
-    format: StudentFormat, strategy: Strategy, problem: Problem, rationale: str, weight: float = 1.0
+    format: StudentFormat, strategy: Strategy, problem: Problem, rationale: str, weight: float = 1.0, key: str = ""
 ) -> TrainingRow:
     """A problem and its rationale under a strategy, as the student is trained on them."""
     prompt = format.prompt(strategy.student_question(problem))
-    return TrainingRow(prompt, format.target(strategy.name, rationale), strategy.name, weight)
+    return TrainingRow(prompt, format.target(strategy.name, rationale), strategy.name, weight, problem, rationale, key)
 
 
 def row_encoder(tokenizer: Any, format: StudentFormat) -> Callable[[TrainingRow], TrainingExample]:
@@ -86,6 +95,7 @@ def fit(
     destination: Path,
     progress: Progress,
     at_checkpoint: Callable[[], None] | None = None,
+    launch: LaunchRecipe | None = None,
 ) -> Trained:
     """Train `base` on the examples and write a whole, merged Hugging Face folder to `destination`.
 
@@ -97,9 +107,13 @@ def fit(
         tokenizer: goes with the model, its chat template set.
         destination: a folder that does not exist yet.
         at_checkpoint: called after each checkpoint but the last; what it raises ends the training there.
+        launch: where this is one of several processes, each of which calls this with the same arguments. The first
+            one writes the student; only its progress is of use.
 
     Raises:
-        ModelError: the base cannot be loaded, or the device lacks memory.
+        ModelError: the base cannot be loaded or trained in this precision, the device lacks memory, packed rows would
+            see one another, or merging the adapter changed what the student says.
+        RecipeError: weighted rows were to be packed.
     """
     import datasets
     import torch
@@ -109,30 +123,39 @@ def fit(
     datasets.disable_progress_bars()
     device = choose_device()
     on_cpu = device == "cpu"
-    chosen_dtype = choose_dtype(dtype, device, base)
-    model = load_weights(base, chosen_dtype).train()
-    columns: dict[str, list[Any]] = {
-        "input_ids": [list(example.input_ids) for example in examples],
-        "labels": [list(example.labels) for example in examples],
-    }
-    packed = recipe.packing and not any(example.weights for example in examples)
-    if not packed:
-        columns["loss_weights"] = [list(example.weights or [1.0] * len(example.labels)) for example in examples]
+    launch = launch or LaunchRecipe()
+    precision = precision_of(dtype, lora, device, base)
+    if why := fault(precision, device, launch):
+        raise ModelError(why)
+    packed = recipe.packing
+    if packed:
+        check_unweighted(examples)
+    model = load_for_training(base, precision)
+    if packed:
+        check_apart(model, examples)
+    batch_size, accumulation = shared(recipe.batch_size, recipe.accumulation, launch.world)
+    order = Order(
+        [len(example.input_ids) for example in examples],
+        group=recipe.batch_size * recipe.accumulation,
+        seed=seed,
+        at_once=batch_size * launch.world if launch.world > 1 else 1,
+    )
     ours: dict[str, Any] = {
         "output_dir": str(checkpoints),
         "num_train_epochs": epochs,
-        "per_device_train_batch_size": recipe.batch_size,
-        "gradient_accumulation_steps": recipe.accumulation,
+        "per_device_train_batch_size": batch_size,
+        "gradient_accumulation_steps": accumulation,
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": recipe.schedule,
         "warmup_steps": recipe.warm_up_steps,
         "weight_decay": recipe.weight_decay,
         "max_length": recipe.max_length,
-        "packing": recipe.packing,
+        "packing": packed,
         "seed": seed,
         "data_seed": seed,
         "use_cpu": on_cpu,
-        "bf16": not on_cpu and chosen_dtype is torch.bfloat16,
+        "bf16": precision.autocast == "bf16",
+        "fp16": precision.autocast == "fp16",
         "activation_checkpointing": not on_cpu,
         "save_strategy": "steps",
         "save_steps": recipe.checkpoint_steps,
@@ -142,42 +165,60 @@ def fit(
         "disable_tqdm": True,
         "dataloader_pin_memory": not on_cpu,
         "include_num_input_tokens_seen": "non_padding",
+        **launch_strategy.arguments(launch, on_cpu),
     }
     config = SFTConfig(**(ours | recipe.args))  # those that we must have our way with are refused in a recipe
     trainer_type, collator = SFTTrainer, None
     if not packed:
         targets = sum(label != -100 for example in examples for label in example.labels)
-        trainer_type = _weighted_trainer(targets / len(examples))
-        collator = _weighted_collator(DataCollatorForLanguageModeling, tokenizer.pad_token_id)
-    if not recipe.packing:
-        lengths = [len(example.input_ids) for example in examples]
-        trainer_type = in_order(trainer_type, lengths, recipe.batch_size * recipe.accumulation, seed)
+        trainer_type = weighted_trainer(targets / len(examples), order.steps)
+        collator = weighted_collator(DataCollatorForLanguageModeling, tokenizer.pad_token_id)
+        trainer_type = in_order(trainer_type, order)
+    filler = tokenizer.pad_token_id if order.missing and not packed else None
     trainer = trainer_type(
         model=model,
         args=config,
-        train_dataset=datasets.Dataset.from_dict(columns),
+        train_dataset=datasets.Dataset.from_dict(columns(examples, filler, weighted=not packed)),
         processing_class=tokenizer,
         peft_config=lora_config(lora),
         data_collator=collator,
-        callbacks=[_follow(progress, checkpoints, at_checkpoint)],
+        callbacks=[follow(progress, checkpoints, at_checkpoint)],
     )
-    _quiet(trainer)
+    quiet(trainer)
+    keep_adapter_precise(trainer.model, precision)
     try:
-        newest = newest_whole(checkpoints)
+        newest = processes.of_first(lambda: newest_whole(checkpoints))
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     except torch.OutOfMemoryError:
         raise ModelError(
             f"The device ran out of memory while training '{base}'. Lower training.batch_size (raising "
             "training.accumulation keeps the effective batch) or training.max_length."
         ) from None
-    trained = trainer.model
-    if lora is not None:
-        trained = trained.merge_and_unload()
-    trained.__dict__.pop("forward", None)  # the trainer's fused language-model head sits on this instance
-    _save(trained, tokenizer, destination)
+    trained = launch_strategy.trained_model(trainer, launch, lambda: _with_adapter(base, precision.loaded, lora))
+    difference = None
+    if trained is not None:
+        if lora is not None:
+            unquantised = partial(_with_adapter, base, precision.written, lora) if lora.bits else None
+            trained, difference = merge(trained, examples, unquantised)
+        trained.to(precision.written)
+        trained.__dict__.pop("forward", None)  # the trainer's fused language-model head sits on this instance
+        _save(trained, tokenizer, destination)
+    processes.wait_for_all()
     # The state is part of every checkpoint, so a resumed training knows the tokens and losses of its earlier steps too.
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return Trained(trainer.state.global_step, trainer.state.num_input_tokens_seen, sum(losses) / len(losses))
+    steps = trainer.state.global_step
+    tokens = trainer.state.num_input_tokens_seen if packed else order.tokens(steps)
+    return Trained(steps, tokens, sum(losses) / len(losses), difference)
+
+
+def _with_adapter(base: str, dtype: Any, lora: LoraRecipe | None) -> Any:
+    """The student as it is before it is trained."""
+    model = load_weights(base, dtype)
+    if lora is None:
+        return model
+    from peft import get_peft_model
+
+    return get_peft_model(model, lora_config(lora))
 
 
 def _save(model: Any, tokenizer: Any, destination: Path) -> None:
@@ -212,86 +253,3 @@ def lora_config(lora: LoraRecipe | None) -> Any:
         target_modules=lora.target_modules,
         task_type="CAUSAL_LM",
     )
-
-
-def _follow(progress: Progress, checkpoints: Path, at_checkpoint: Callable[[], None] | None) -> Any:
-    """A callback that reports optimiser steps and the loss, and sees to the checkpoints."""
-    from transformers import TrainerCallback
-
-    class Follow(TrainerCallback):  # type: ignore[misc]
-        done = 0
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            progress.advance(state.global_step - self.done)
-            self.done = state.global_step
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
-                progress.describe(f"loss {float(logs['loss']):.3f}")
-
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.is_world_process_zero:
-                seal(checkpoints / f"checkpoint-{state.global_step}")
-                keep_newest(checkpoints, 2)
-            if at_checkpoint and state.global_step < state.max_steps:
-                at_checkpoint()
-
-    return Follow()
-
-
-def _quiet(trainer: Any) -> None:
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
-
-
-def _weighted_trainer(target_tokens: float) -> Any:
-    """`SFTTrainer` with the loss  -sum_j w_j log p_j / (rows of a step x `target_tokens`).
-
-    The plain one divides by the target tokens of the very step, so that a token weighs more among short rows. The tags
-    of strategies with short rationales would then be learnt better than others that are as frequent, and chosen.
-
-    Args:
-        target_tokens: the mean of a row, over all rows.
-    """
-    from trl import SFTTrainer
-
-    class WeightedTrainer(SFTTrainer):  # type: ignore[misc]
-        _signature_columns: list[str] | None
-
-        def _set_signature_columns_if_needed(self) -> None:
-            super()._set_signature_columns_if_needed()
-            columns = self._signature_columns or []
-            if "loss_weights" not in columns:
-                self._signature_columns = [*columns, "loss_weights"]
-
-        def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
-            weights = inputs.pop("loss_weights")  # (B, T)
-            outputs = model(**inputs, use_cache=False, fused_lm_head=True)
-            # log_probs: (B, T - 1), zero where there is no loss
-            rows = self.args.per_device_train_batch_size
-            if num_items_in_batch is not None:  # the trainer then leaves the mean over accumulated batches to the loss
-                rows *= self.args.gradient_accumulation_steps
-            loss = -(outputs.log_probs * weights[:, 1:]).sum() / (rows * target_tokens)
-            return (loss, outputs) if return_outputs else loss
-
-    return WeightedTrainer
-
-
-def _weighted_collator(base: Any, pad_token_id: int) -> Any:
-    import torch
-
-    class WeightedCollator(base):  # type: ignore[misc]
-        def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-            batch: dict[str, Any] = super().torch_call(
-                [{key: value for key, value in example.items() if key != "loss_weights"} for example in examples]
-            )
-            width = batch["labels"].shape[1]
-            batch["loss_weights"] = torch.tensor(
-                [example["loss_weights"] + [0.0] * (width - len(example["loss_weights"])) for example in examples]
-            )
-            return batch
-
-    return WeightedCollator(pad_token_id=pad_token_id)

@@ -20,6 +20,8 @@ KEYS = {
     "weight_decay": "training.weight_decay",
     "max_length": "training.max_length",
     "packing": "training.packing",
+    "padding_free": "training.packing",
+    "packing_strategy": "training.packing",
     "save_steps": "training.checkpoint_steps",
     "seed": "seed",
     "data_seed": "seed",
@@ -27,6 +29,9 @@ KEYS = {
     "fp16": "student.dtype",
     "chat_template_path": "student.chat_template",
     "pad_token": "student.pad_token",
+    "fsdp": "launch.strategy",
+    "fsdp_config": "launch.strategy",
+    "deepspeed": "launch.strategy",
 }
 """What the recipe has a key of its own for."""
 OURS = frozenset({
@@ -45,6 +50,8 @@ OURS = frozenset({
     # what progress, losses and token counts are read from
     "logging_strategy", "logging_steps", "logging_first_step", "disable_tqdm", "include_num_input_tokens_seen",
     "use_cpu", "local_rank",
+    # which rows each of several processes takes
+    "accelerator_config", "parallelism_config", "average_tokens_across_devices",
 })  # fmt: skip
 """What siked sets, or what would have no effect or a wrong one."""
 

@@ -1,95 +1,158 @@
-"""Scoring a student: greedy, one sample a question; by its own choice, and with each strategy forced."""
+"""Scoring a student: by what its selector makes of its attempts, by its own choice, and with each strategy forced.
+
+Answers are greedy, one a question, but for those that a selector wants at a temperature. The bound that a choice of
+strategy can reach is told too: a question counts for the oracle if any strategy, forced, answers it rightly.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from typing import Any
 
-from siked_core.contracts import Attempt, Selector
+from siked_core.asking import asking
+from siked_core.contracts import Wish
 from siked_core.errors import RunError
 from siked_core.files import write_text
 from siked_core.finished import Finished
-from siked_core.records import Problem, Sampling, Status, Verdict
+from siked_core.paired import Paired
+from siked_core.records import Problem
+from siked_core.results import Result, results_file, results_of, scorecard_file, write_results
 from siked_core.run import Run
-from siked_core.scorecard import Score, Scorecard, StrategyScore
-from siked_core.stages.generate import EVALUATIONS, draw, key_of, student_wants
+from siked_core.scorecard import ORACLE, OWN_CHOICE, Score, Scorecard, StrategyScore
+from siked_core.spending import stage_of
+from siked_core.stages.answers import (
+    OWN,
+    Question,
+    Row,
+    is_right,
+    learn,
+    pools_of,
+    questions,
+    sampling_of,
+    select,
+    selector_of,
+)
+from siked_core.stages.evidence import NO_TAG
+from siked_core.stages.generate import Wanted, draw, key_of, student_wants
 from siked_core.stages.prepare import first_problem, problems
 from siked_core.stages.rollout import open_student
-from siked_core.stages.verify import verdicts_of, verify
+from siked_core.stages.verify import verify
 
-Answered = tuple[Problem, dict[str, Any]]
+Answered = tuple[Problem, Row]
 """A problem, and the judged answer to it."""
 
 
 def evaluate(run: Run, student: str, dataset: str, split: str) -> Scorecard:
     """Score one student on one split.
 
-    The student's answer is what the run's selector makes of its attempts; by default it names its own strategy.
+    The student's answer is what the run's selector makes of its attempts; by default it names its own strategy. What a
+    selector learns, it learns from this student on the validation split of the run's own data set.
 
     Raises:
         RunError: there is no such student, or a verifier failed on some of its answers.
     """
-    recipe = run.recipe.evaluation
-    selector: Selector = run.registry.create("selector", recipe.selector.name, recipe.selector.options)
-    asked = set(selector.plan(run.recipe.strategy_names))
-    if recipe.forced:
-        asked |= set(run.recipe.strategy_names)
-    asked.add(None)
-    order: list[str | None] = [None, *(name for name in run.recipe.strategy_names if name in asked)]
-    strategies = [run.strategies[name] if name else None for name in order]
-    pool = f"{EVALUATIONS}/{student}/{dataset}-{split}"
-    stage = f"evaluate {student} on {dataset} {split}"
-    path = run.path / "scorecards" / f"{student}.{dataset}-{split}.json"
-    sampling = Sampling(max_tokens=recipe.max_tokens)
-    with closing(open_student(run, student)) as generator:
-        first = student_wants(run.format, strategies, [first_problem(run, split, dataset)], 1)
-        keys = [key_of(run, item, sampling, generator) for item in first]
-        finished = Finished(run, stage, pools=[pool], files=[path], given=keys)
+    selector, plan = selector_of(run, student)
+    home = (run.recipe.dataset.name, "validation")
+    learnt: Mapping[str, float] | None = {}
+    if selector.learns:
+        learnt = None if (dataset, split) == home else evaluate(run, student, *home).learnt
+    pools = pools_of(run, student, dataset, split)
+    card_file, details = (file(run, student, dataset, split) for file in (scorecard_file, results_file))
+    with asking(run, open_student(run, student)) as generator:
+        first = [first_problem(run, split, dataset)]
+        keys = [
+            key_of(run, item, sampling_of(run, wishes), generator)
+            for wishes in pools.values()
+            for item in _wants(run, wishes, first)
+        ]
+        stage = f"evaluate {student} on {dataset} {split}"
+        finished = Finished(run, stage, pools=list(pools), files=[card_file, details], given=[keys, learnt])
         if (outcome := finished.outcome()) is not None:
             return Scorecard.from_dict(outcome)
         known = problems(run, split, dataset)
-        draw(
-            run,
-            pool,
-            student_wants(run.format, strategies, known, 1),
-            stage=stage,
-            generator=generator,
-            sampling=sampling,
-            source="student",
-            round=_round_of(student),
-        )
-    summary = verify(run, pool, dataset, split)
-    if summary.set_aside:
-        raise RunError(f"{summary.set_aside:,} samples of {pool} could not be judged, so {student} cannot be scored.")
-    card = _score(run, student, dataset, split, known, selector, pool)
-    write_text(path, json.dumps(card.as_dict(), indent=2, ensure_ascii=False) + "\n")
+        for pool, wishes in pools.items():
+            draw(
+                run,
+                pool,
+                _wants(run, wishes, known),
+                stage=stage_of(pool),
+                generator=generator,
+                sampling=sampling_of(run, wishes),
+                source="student",
+                round=_round_of(student),
+            )
+    for pool in pools:
+        summary = verify(run, pool, dataset, split)
+        if summary.set_aside:
+            raise RunError(
+                f"{summary.set_aside:,} samples of {pool} could not be judged, so {student} cannot be scored."
+            )
+    asked = questions(run, plan, pools, known)
+    chosen = select(selector, asked, learnt)
+    learnt = learn(selector, asked) if learnt is None else learnt
+    card = _score(run, (student, dataset, split), selector.name, asked, chosen, learnt)
+    write_results(details, _results(run, asked, chosen))
+    write_text(card_file, json.dumps(card.as_dict(), indent=2, ensure_ascii=False) + "\n")
     finished.keep(card.as_dict())
     return card
 
 
+def right_answers(run: Run, student: str, dataset: str, split: str) -> dict[Problem, bool]:
+    """Whether each answer of a student that has been scored is right: what its scorecard counts.
+
+    Raises:
+        RunError: it has not been scored there.
+    """
+    right = {one.problem_id: one.right for one in results_of(run, student, dataset, split)}
+    known = problems(run, split, dataset)
+    if right.keys() != {problem.id for problem in known}:
+        raise RunError(f"{student} of {run.path} was scored on other questions of {dataset} {split}. Score it again.")
+    return {problem: right[problem.id] for problem in known}
+
+
+def _wants(run: Run, wishes: Sequence[Wish], known: Sequence[Problem]) -> list[Wanted]:
+    """What is asked of a student for one pool: strategy by strategy, each problem so many times."""
+    samples: dict[str | None, int] = {}
+    for wish in wishes:
+        samples[wish.strategy] = max(samples.get(wish.strategy, 0), wish.draw + 1)
+    return [
+        item
+        for name, count in samples.items()
+        for item in student_wants(run.format, [run.strategies[name] if name else None], known, count)
+    ]
+
+
 def _score(
-    run: Run, student: str, dataset: str, split: str, known: tuple[Problem, ...], selector: Selector, pool: str
+    run: Run,
+    scored: tuple[str, str, str],
+    selector: str,
+    asked: Sequence[Question],
+    chosen: Sequence[Answered],
+    learnt: Mapping[str, float],
 ) -> Scorecard:
-    by_request = _by_request(run, pool)
     names = run.recipe.strategy_names
-    chosen = _chosen(known, by_request, selector, names)
+    forced = {name: [(one.problem, one.rows[Wish(name)]) for one in asked if Wish(name) in one.rows] for name in names}
     strategies = []
     for name in names:
         mine = [(problem, row) for problem, row in chosen if row["strategy"] == name]
-        forced = [(one, by_request[one.id, name]) for one in known if (one.id, name) in by_request]
         strategies.append(
             StrategyScore(
                 name,
                 _total(mine),
-                len(mine) / len(known),
-                _total(forced) if forced else None,
+                len(mine) / len(chosen),
+                _total(forced[name]) if forced[name] else None,
                 _by_family(mine),
-                _by_family(forced),
+                _by_family(forced[name]),
             )
         )
+    student, dataset, split = scored
+    own = [one.rows[OWN] for one in asked]
+    right = [is_right(row) for _, row in chosen]
+    policies = {OWN_CHOICE: [is_right(row) for row in own]}
+    policies |= {name: [is_right(row) for _, row in rows] for name, rows in forced.items() if rows}
+    if all(forced.values()):
+        policies[ORACLE] = [any(each) for each in zip(*(policies[name] for name in names), strict=True)]
     return Scorecard(
         student=student,
         dataset=dataset,
@@ -97,70 +160,42 @@ def _score(
         score=_total(chosen),
         strategies=tuple(strategies),
         families=_by_family(chosen),
-        untagged=sum(row["strategy"] is None for _, row in chosen),
+        untagged=sum(row["strategy"] is None for row in own),
         statuses=dict(Counter(row["status"] for _, row in chosen).most_common()),
+        selector=selector,
+        choices=dict(Counter(row["strategy"] or NO_TAG for row in own).most_common()),
+        policies={name: Paired.of(right, other) for name, other in policies.items()},
+        learnt=learnt,
     )
 
 
-def right_answers(run: Run, student: str, dataset: str, split: str) -> dict[Problem, bool]:
-    """Whether each answer of a student that has been scored is right: what its scorecard counts.
-
-    Raises:
-        RunError: some of its answers have no verdict by the present verifiers.
-    """
-    choice = run.recipe.evaluation.selector
-    selector: Selector = run.registry.create("selector", choice.name, choice.options)
-    pool = f"{EVALUATIONS}/{student}/{dataset}-{split}"
-    known = problems(run, split, dataset)
-    try:
-        chosen = _chosen(known, _by_request(run, pool), selector, run.recipe.strategy_names)
-    except KeyError:
-        raise RunError(f"Some answers in {pool} of {run.path} are not judged. Run `siked evaluate` again.") from None
-    return {problem: _right(row) for problem, row in chosen}
-
-
-def _by_request(run: Run, pool: str) -> dict[tuple[str, str | None], dict[str, Any]]:
-    return {(row["problem_id"], row["requested"]): row for row in verdicts_of(run, pool).iter_rows(named=True)}
+def _results(run: Run, asked: Sequence[Question], chosen: Sequence[Answered]) -> list[Result]:
+    forced = [Wish(name) for name in run.recipe.strategy_names]
+    return [
+        Result(
+            problem.id,
+            is_right(row),
+            row["strategy"],
+            row["answer"],
+            row["status"],
+            is_right(one.rows[OWN]),
+            {wish.strategy: is_right(one.rows[wish]) for wish in forced if wish in one.rows if wish.strategy},
+        )
+        for one, (problem, row) in zip(asked, chosen, strict=True)
+    ]
 
 
-def _chosen(
-    known: tuple[Problem, ...],
-    by_request: Mapping[tuple[str, str | None], dict[str, Any]],
-    selector: Selector,
-    strategies: Sequence[str],
-) -> list[Answered]:
-    """The answer that the selector gives to each problem."""
-    plan = selector.plan(strategies)
-    chosen = []
-    for problem in known:
-        rows = [by_request[problem.id, requested] for requested in plan]
-        chosen.append((problem, rows[selector.select([_attempt(row) for row in rows])]))
-    return chosen
+def _total(answered: Sequence[Answered]) -> Score:
+    return Score(sum(is_right(row) for _, row in answered), len(answered))
 
 
-def _total(answered: list[Answered]) -> Score:
-    return Score(sum(_right(row) for _, row in answered), len(answered))
-
-
-def _by_family(answered: list[Answered]) -> dict[str, Score]:
+def _by_family(answered: Sequence[Answered]) -> dict[str, Score]:
     """The score of each family, by name; problems without one are in none."""
     families: dict[str, list[Answered]] = {}
     for problem, row in answered:
         if problem.family:
             families.setdefault(problem.family, []).append((problem, row))
     return {family: _total(families[family]) for family in sorted(families)}
-
-
-def _right(row: dict[str, Any]) -> bool:
-    return bool(row["status"] == Status.CORRECT.value)
-
-
-def _attempt(row: dict[str, Any]) -> Attempt:
-    """What a selector may see of a row: that there is an answer and which, not whether it is right."""
-    status = Status(row["status"])
-    if status in (Status.CORRECT, Status.WRONG):
-        status = Status.ANSWERED
-    return Attempt(row["requested"], row["strategy"], Verdict(status, row["answer"], row["why"]), row["logprob"])
 
 
 def _round_of(student: str) -> int:

@@ -8,10 +8,11 @@ answer that was another, is thus not taken for one on this.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from siked_core.contracts import Verifier
 from siked_core.keys import digest, reading
+from siked_core.reasoning import ReasoningRecipe
 from siked_core.records import Problem
 from siked_core.run import Run
 
@@ -29,7 +30,10 @@ def present_judges(run: Run, verifiers: Mapping[str, Verifier]) -> dict[str, str
 
 def judge_of(run: Run, strategy: str, verifier: Verifier) -> str:
     """What judges a strategy's rationales, as a short hash: it changes when a verdict could."""
-    return digest([reading(run.strategies[strategy]), verifier.fingerprint])
+    parts: list[Any] = [reading(run.strategies[strategy]), verifier.fingerprint]
+    if run.recipe.reasoning != ReasoningRecipe():
+        parts.append(run.recipe.reasoning.model_dump() if run.recipe.reasoning else None)
+    return digest(parts)
 
 
 def judge(judges: Mapping[str, str]) -> pl.Expr:

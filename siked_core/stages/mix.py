@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
-from siked_core.contracts import MixContext, MixingPolicy
+from siked_core.contracts import MixContext
 from siked_core.errors import PluginError, RunError
 from siked_core.finished import Finished
 from siked_core.ledger import candidates, ledger
+from siked_core.mixing import OpenedPolicy, open_policy
 from siked_core.pool import write_parquet
 from siked_core.run import Run
 from siked_core.scorecard import MixtureSummary
@@ -16,6 +18,7 @@ from siked_core.stages.attempts import attempts_of
 from siked_core.stages.evidence import asked_of
 from siked_core.stages.prepare import dealt, problems
 from siked_core.stages.teach import POOL
+from siked_core.transforms import transformed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +40,7 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
         RunError: there is nothing to train on.
     """
     name = baseline or f"round-{round}"
-    finished = Finished(run, f"mix {name}", pools=_pools(round), files=[run.mixture(name)])
+    finished = Finished(run, f"mix {name}", pools=pools_of(round), files=[run.mixture(name)])
     if (outcome := finished.outcome()) is not None:
         return MixtureSummary.from_dict(outcome)
     with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixture") as progress:
@@ -50,7 +53,9 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
                 f"There is nothing to train on in {name}: {source} left no verified rationale. "
                 f"See the verdicts in {run.path / 'verdicts'}."
             )
-        mixture = _with_rationales(run, round, chosen)
+        mixture = transformed(run, name, round, _with_rationales(run, round, chosen))
+        if mixture.is_empty():
+            raise RunError(f"There is nothing to train on in {name}: the transforms left no rationale.")
         write_parquet(mixture, run.mixture(name))
         summary = summarise(mixture)
         notes["worked"] = False  # it takes no time worth adding up
@@ -68,18 +73,62 @@ def choose(run: Run, round: int, baseline: str | None = None) -> pl.DataFrame:
     import polars as pl
 
     attempts = ledger(judged(run, round))
-    rows = candidates(attempts, round, run.recipe.mixing.keep)
-    if baseline is None and run.recipe.rollout.problems != "all":
-        rows = rows.filter(pl.col("problem_id").is_in([problem.id for problem in dealt(run, round)]))
-    elif baseline not in (None, COMBINED):
-        rows = rows.filter(pl.col("strategy") == baseline.removeprefix("only-"))
-    if round == 0:
-        chosen = rows  # warm-up: supervised fine-tuning on the teacher's pool (section 3.1)
+    if round > 0:
+        policy = open_policy(run.recipe.mixing.policy, run.recipe, run.registry)
+        return choose_by(run, round, policy, offered(run, round, attempts, policy.earlier_rounds), attempts)
+    if baseline is None:
+        rows = offered(run, round, attempts)  # warm-up: supervised fine-tuning on the teacher's pool (section 3.1)
     else:
-        choice = run.recipe.mixing.policy
-        policy: MixingPolicy = run.registry.create("mixing_policy", choice.name, choice.options)
-        chosen = policy.mix(rows, MixContext(round, run.recipe.strategy_names, attempts, run.recipe.seed))
-        _check(chosen, rows, policy)
+        rows = candidates(attempts, round, run.recipe.mixing.keep)
+        if baseline != COMBINED:
+            rows = rows.filter(pl.col("strategy") == baseline.removeprefix("only-"))
+    return _weighed(run, rows, rows)
+
+
+def choose_by(run: Run, round: int, policy: OpenedPolicy, rows: pl.DataFrame, attempts: pl.DataFrame) -> pl.DataFrame:
+    """What a policy, which need not be the recipe's, chooses for a round (1, 2, ...), with weights.
+
+    Args:
+        rows: what the round offers it (`offered`).
+        attempts: the ledger of all samples that the round knows of.
+
+    Raises:
+        PluginError: it returned what it may not.
+    """
+    questions = partial(questions_of, run)
+    context = MixContext(round, run.recipe.strategy_names, attempts, run.recipe.seed, questions=questions)
+    chosen = policy.mix(rows, context)
+    _check(chosen, rows, policy.name)
+    return _weighed(run, chosen, rows)
+
+
+def offered(run: Run, round: int, attempts: pl.DataFrame, earlier: bool = False) -> pl.DataFrame:
+    """The candidates of a round: those of its problems.
+
+    Args:
+        earlier: with the student's of earlier rounds; the problems are then those of all rounds up to this one.
+    """
+    import polars as pl
+
+    rows = candidates(attempts, round, run.recipe.mixing.keep, earlier)
+    if run.recipe.rollout.problems == "all":
+        return rows
+    of = range(round + 1) if earlier else [round]
+    return rows.filter(pl.col("problem_id").is_in([problem.id for each in of for problem in dealt(run, each)]))
+
+
+def questions_of(run: Run) -> pl.DataFrame:
+    """The training problems' questions. Columns: problem_id, question."""
+    import polars as pl
+
+    rows = [(problem.id, problem.question) for problem in problems(run, "train")]
+    return pl.DataFrame(rows, schema={"problem_id": pl.String, "question": pl.String}, orient="row")
+
+
+def _weighed(run: Run, chosen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The chosen rows with the weights that the policy and the recipe (`mixing.weights`) give them."""
+    import polars as pl
+
     if "weight" not in chosen.columns:
         chosen = chosen.with_columns(weight=pl.lit(1.0))
     if run.recipe.mixing.weights == "copies" and not chosen.is_empty():
@@ -97,11 +146,12 @@ def judged(run: Run, round: int) -> pl.DataFrame:
 
     asked = asked_of(problems(run, "train"))
     with run.verifiers() as verifiers:
-        tables = (attempts_of(run, pool, verifiers, asked) for pool in _pools(round))
+        tables = (attempts_of(run, pool, verifiers, asked) for pool in pools_of(round))
         return pl.concat(table.filter(pl.col("status").is_not_null()) for table in tables)
 
 
-def _pools(round: int) -> list[str]:
+def pools_of(round: int) -> list[str]:
+    """The pools whose samples a round knows of: the teacher's, and the student's of the rounds up to this one."""
     return [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
 
 
@@ -117,7 +167,7 @@ def _with_rationales(run: Run, round: int, chosen: pl.DataFrame) -> pl.DataFrame
         .scan(["key", "rationale_hash", "rationale"])
         .filter(pl.col("rationale_hash").is_in(hashes))
         .collect(engine="streaming")
-        for pool in _pools(round)
+        for pool in pools_of(round)
     ]
     found = pl.concat(texts).unique(["key", "rationale_hash"])
     columns = ["key", "problem_id", "strategy", "source", "round", "weight", "rationale"]
@@ -137,9 +187,9 @@ def summarise(mixture: pl.DataFrame) -> MixtureSummary:
     )
 
 
-def _check(chosen: pl.DataFrame, rows: pl.DataFrame, policy: MixingPolicy) -> None:
+def _check(chosen: pl.DataFrame, rows: pl.DataFrame, policy: str) -> None:
     """A policy is a stranger's code: what it returns is looked at before anything is trained on it."""
-    where = f"The mixing policy '{policy.name}'"
+    where = f"The mixing policy '{policy}'"
     if "key" not in chosen.columns:
         raise PluginError(f"{where} returned a table without the column 'key'.")
     if not chosen.join(rows, on="key", how="anti").is_empty():

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
+from siked_core.asking import make_room
 from siked_core.contracts import Generator, Kind, Request
 from siked_core.keys import sample_key
 from siked_core.meter import Meter, prompt_limit
@@ -36,7 +37,10 @@ class Replies:
     def create(self, kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
         """Make a plugin as the registry does; a generator's completions are kept."""
         made = self.run.registry.create(kind, name, options)
-        return _Kept(made, self, str(options.get("model", name))) if kind == "generator" else made
+        if kind != "generator":
+            return made
+        made.say = self.run.reporter.note
+        return _Kept(made, self, str(options.get("model", name)))
 
     @cached_property
     def meter(self) -> Meter:
@@ -100,6 +104,7 @@ class _Kept:
         keys, requests = list(wanted), list(wanted.values())
         self._replies.check(requests, sampling, self._model)
         replied: dict[str, Completion] = {}
+        make_room(self._replies.run)
         try:
             for place, completion in self._inner.generate(requests, sampling):
                 replied[keys[place]] = completion

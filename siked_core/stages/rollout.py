@@ -6,6 +6,8 @@ question when it chooses, per question and strategy when the strategy is given.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from siked_core.contracts import Generator
 from siked_core.errors import RunError
 from siked_core.records import Sampling
@@ -14,10 +16,12 @@ from siked_core.scorecard import PoolSummary
 from siked_core.stages.generate import student_wants
 from siked_core.stages.prepare import dealt
 from siked_core.stages.top_up import fill
+from siked_core.stopping import base_of
 
 
 def rollout(run: Run, round: int) -> PoolSummary:
-    """Let the student of round N-1 solve the training problems, and verify what it wrote: the pool of round N.
+    """Let the student that round N goes on from, that of round N-1 unless it was rolled back, solve the training
+    problems, and verify what it wrote: the pool of round N.
 
     Raises:
         RunError: the student of the round before has not been trained.
@@ -33,7 +37,7 @@ def rollout(run: Run, round: int) -> PoolSummary:
         lambda some: student_wants(run.format, strategies, some, recipe.samples),
         of=lambda: dealt(run, round),
         stage=f"rollout {name}",
-        generator=open_student(run, f"round-{round - 1}"),
+        generator=open_student(run, f"round-{base_of(run, round)}"),
         sampling=Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens),
         source="student",
         round=round,
@@ -54,6 +58,11 @@ def open_student(run: Run, name: str) -> Generator:
             f"The run {run.path} has no student '{name}' yet (it has {', '.join(trained) or 'none'}). "
             "Run `siked train` first."
         )
+    return student_generator(run, folder)
+
+
+def student_generator(run: Run, folder: Path) -> Generator:
+    """The generator that the run samples its students with, for the one in a folder."""
     choice = run.recipe.student.generator
     options = {"model": str(folder), **choice.options}
     plugin = run.registry.get("generator", choice.name)

@@ -11,10 +11,10 @@ stays so under more draws, while its further draws would have taken as many toke
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from siked_core.asking import asking
 from siked_core.contracts import Generator
 from siked_core.finished import Finished
 from siked_core.pool import read_parquet
@@ -48,7 +48,7 @@ def fill(
     round: int,
     top_up: TopUpRecipe | None,
 ) -> PoolSummary:
-    """Draw what a pool lacks, verify it, and top it up by the rule, if there is one. The generator is closed.
+    """Draw what a pool lacks, verify it, and top it up by the rule, if there is one. The generator is set aside.
 
     Args:
         wants: the samples that are wanted of some training problems.
@@ -57,7 +57,7 @@ def fill(
     Raises:
         CapReached: the next chunk might take the run past one of its caps.
     """
-    with closing(generator):
+    with asking(run, generator):
         keys = [key_of(run, item, sampling, generator) for item in wants([first_problem(run, "train")])]
         finished = Finished(run, stage, pools=[pool], given=keys)
         if (outcome := finished.outcome()) is not None:

@@ -17,6 +17,7 @@ from siked_core.errors import DataError, VerifierFault
 from siked_core.files import write_text
 from siked_core.finished import Finished
 from siked_core.pool import Pool
+from siked_core.reasoning import read
 from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Verdict
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
@@ -223,12 +224,12 @@ class _Bench:
 
     def judge(self, chunk: Sequence[Row]) -> list[dict[str, Any]]:
         """The verdicts of a chunk, as rows. What a verifier failed on is missing, if the run keeps going."""
-        read = [self._read(row) for row in chunk]
+        texts = [self._read(row) for row in chunk]
         verdicts: list[Verdict | None] = [
-            Verdict(Status.UNREADABLE, why=one.why) if isinstance(one, Unreadable) else None for one in read
+            Verdict(Status.UNREADABLE, why=one.why) if isinstance(one, Unreadable) else None for one in texts
         ]
         by_verifier: dict[Verifier, dict[int, Claim]] = {}
-        for place, (row, one) in enumerate(zip(chunk, read, strict=True)):
+        for place, (row, one) in enumerate(zip(chunk, texts, strict=True)):
             if isinstance(one, Rationale):
                 claim = Claim(self._known[row["problem_id"]], one)
                 by_verifier.setdefault(self._verifiers[row["strategy"]], {})[place] = claim
@@ -246,7 +247,7 @@ class _Bench:
                 "rationale": one.text if isinstance(one, Rationale) else None,
                 "evidence": row["evidence"],
             }
-            for row, verdict, one in zip(chunk, verdicts, read, strict=True)
+            for row, verdict, one in zip(chunk, verdicts, texts, strict=True)
             if verdict is not None
         ]
 
@@ -254,9 +255,7 @@ class _Bench:
         if row["strategy"] is None:
             return Unreadable("it names none of the run's strategies")
         text = self._run.format.split(row["text"])[1] if row["requested"] is None else row["text"]
-        if not text.strip():
-            return Unreadable("the completion is empty")
-        return self._run.strategies[row["strategy"]].parse(text)
+        return read(self._run.strategies[row["strategy"]], text, self._run.recipe.reasoning)
 
     def _verify(self, verifier: Verifier, claims: list[Claim], keys: list[str]) -> list[Verdict | None]:
         try:

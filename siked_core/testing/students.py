@@ -18,10 +18,14 @@ def make_tiny_student(
     hidden_size: int = 32,
     layers: int = 2,
     seed: int = 0,
+    tied: bool = True,
 ) -> Path:
     """Write a random Llama with a byte-level tokenizer into a folder, and return the folder.
 
     Its chat template ends a turn with `<|end|>`, which is not the EOS token `</s>`, as with several real models.
+
+    Args:
+        tied: the output layer has the input embedding's weights.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -51,7 +55,7 @@ def make_tiny_student(
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=1024,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         eos_token_id=vocabulary["</s>"],
         bos_token_id=None,
         pad_token_id=vocabulary["<pad>"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from siked_core.contracts import (
     Generator,
     MixContext,
     MixingPolicy,
+    MixtureRow,
     Objective,
     ObjectiveContext,
     Options,
@@ -24,7 +25,10 @@ from siked_core.contracts import (
     Strategy,
     TrainingExample,
     TrainingRow,
+    Transform,
+    TransformContext,
     Verifier,
+    Wish,
 )
 from siked_core.models import fingerprint
 from siked_core.records import (
@@ -162,6 +166,15 @@ class Both(MixingPolicy):
         return pl.concat([student, teacher.join(student, on=["problem_id", "strategy"], how="anti")])
 
 
+class Backwards(Transform):
+    """The same rows, the last first."""
+
+    name = "backwards"
+
+    def transform(self, rows: Sequence[MixtureRow], context: TransformContext) -> list[MixtureRow]:
+        return list(reversed(rows))
+
+
 class Plain(Objective):
     """The loss on the whole target."""
 
@@ -176,14 +189,17 @@ class OwnChoice(Selector):
 
     name = "own-choice"
 
-    def plan(self, strategies: Sequence[str]) -> tuple[str | None, ...]:
-        return (None,)
+    def plan(self, strategies: Sequence[str]) -> tuple[Wish, ...]:
+        return (Wish(),)
 
-    def select(self, attempts: Sequence[Attempt]) -> int:
+    def select(self, attempts: Sequence[Attempt], learnt: Mapping[str, float]) -> int:
         return 0
 
 
-TOYS: tuple[type[Plugin], ...] = (Sums, Loud, Quiet, SameText, ToyTeacher, ToyStudent, Both, Plain, OwnChoice)
+TOYS: tuple[type[Plugin], ...] = (
+    *(Sums, Loud, Quiet, SameText, ToyTeacher, ToyStudent),
+    *(Both, Backwards, Plain, OwnChoice),
+)
 
 
 def toy_registry(*more: type[Plugin]) -> Registry:
@@ -212,6 +228,7 @@ def toy_recipe(student: Path, /, **changes: Any) -> dict[str, Any]:
         "mixing": {"policy": "both"},
         "training": {"objective": "plain", "epochs": 1, "batch_size": 4, "accumulation": 1, "warm_up_steps": 0},
         "stopping": {"rounds": 1},
+        "rehearsal": False,
         "evaluation": {"max_tokens": 8, "selector": "own-choice"},
     }
     return {**content, **changes}
