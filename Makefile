@@ -2,8 +2,9 @@
 #
 #   make demo        install siked and distil a student in the embedded world (no network after the installation)
 #   make install     install siked only
-#   make test        install what the tests need, and run them, but for the next two
+#   make test        install what the tests need, and run them, but for the next three
 #   make test-recovery  run the tests that kill and damage whole runs
+#   make test-ray    run the tests that spread work over a Ray cluster of two nodes on this machine
 #   make test-vllm   make an environment for vLLM, unless there is one, and run the tests that ask a real server
 #   make lint        formatting, lint, types
 #   make test-package  build the wheel, install it on its own, and run from it
@@ -14,12 +15,14 @@
 # TORCH_INDEX=URL        a package index to take torch from as well, e.g. one with CPU builds (a much smaller download)
 # RUN_ARGS="--rounds 1"  more options for the demo's run
 # PYTEST_ARGS="-k cot"   more options for pytest
+# PYTEST_JOBS=4          files that `make test` runs at a time (2; each takes a core and a gigabyte)
 # SIKED_VLLM_HOME=DIR    where the environment for vLLM is made and kept (~/.cache/siked/vllm; 3.5 GB without CUDA)
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 RUN_ARGS ?=
 PYTEST_ARGS ?=
+PYTEST_JOBS ?= 2
 FUZZ_SECONDS ?= 600
 
 VENV := .venv
@@ -28,7 +31,7 @@ INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint 
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test test-recovery test-vllm lint test-package fuzz clean
+.PHONY: demo install test test-recovery test-ray test-vllm lint test-package fuzz clean
 
 demo: install
 	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
@@ -36,10 +39,13 @@ demo: install
 install: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not recovery and not vllm" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not recovery and not ray and not vllm" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 test-recovery: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m recovery $(PYTEST_ARGS)
+
+test-ray: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m ray $(PYTEST_ARGS)
 
 test-vllm: $(VENV)/.installed-test
 	$(BIN)/siked doctor --make vllm

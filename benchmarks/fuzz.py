@@ -1,4 +1,4 @@
-"""Fuzzes what reads a model's text: numbers, stated answers, equations, choices, mathematics, and the four strategies.
+"""Fuzzes what reads a model's text: numbers, stated answers, equations, choices, mathematics, and the strategies.
 
     make fuzz [FUZZ_SECONDS=600]
     python benchmarks/fuzz.py [--seconds 600] [--only numbers] [--keep DIR]
@@ -84,10 +84,12 @@ def strategy(name: str) -> Callable[[str], None]:
         from siked_core import Rationale
         from siked_plugins.strategies.cot import ChainOfThought
         from siked_plugins.strategies.eot import EquationOfThought
+        from siked_plugins.strategies.kpdd import KeyPoints
+        from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
         from siked_plugins.strategies.l2m import LeastToMost
         from siked_plugins.strategies.pot import ProgramOfThoughts
 
-        kinds = (ChainOfThought, EquationOfThought, LeastToMost, ProgramOfThoughts)
+        kinds = (ChainOfThought, EquationOfThought, KeyPoints, KeyPointsProgram, LeastToMost, ProgramOfThoughts)
         (kind,) = [kind for kind in kinds if kind.name == name]
         chosen = kind()
         read = chosen.parse(text)
@@ -105,7 +107,7 @@ TARGETS: dict[str, Callable[[str], None]] = {
     "final_answer": final_answer,
     "choices": choices,
     "mathematics": mathematics,
-    **{name: strategy(name) for name in ("cot", "pot", "l2m", "eot")},
+    **{name: strategy(name) for name in ("cot", "pot", "l2m", "eot", "kpdd", "kpdd_pot")},
 }
 SEEDS = {
     "equations": [
@@ -129,6 +131,11 @@ SEEDS = {
         "Q1: How many?\nA1: 18\nThe answer is 18.",
     ],
     "eot": ["% eggs\nx = 9 * 2\nans = x", "ans = 18"],
+    "kpdd": [
+        "Core question: How many?\nNeeded information: 9; 2.\nSolution:\n9 * 2 = 18.\nThe answer is 18.",
+        "### 1. Core question\nHow many?\n**Information needed:**\n- 9\n- 2\n**Solution**: 9 * 2 = 18\n#### 18",
+    ],
+    "kpdd_pot": ["Core question: How many?\nNeeded information: 9; 2.\nSolution:\n```python\nanswer = 9 * 2\n```"],
 }
 PIECES = [
     "ans",

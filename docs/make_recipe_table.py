@@ -122,6 +122,8 @@ def _named(annotation: Any) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "to be given"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, list) and value and isinstance(value[0], PluginChoice):
         value = [choice.name for choice in value]

@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, no network, every plugin switched on, no stopwatch."""
+"""What every test runs under: one thread, no network, no terminal, every plugin switched on, no stopwatch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ os.environ.update(
     }
 )
 os.environ.pop("SIKED_DISABLE_PLUGINS", None)
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
 
 import importlib.util
 import signal
@@ -117,6 +119,12 @@ def begun() -> Callable[..., Begun]:
 
 
 @pytest.fixture(scope="session")
+def scholar(load: Callable[[Path], ModuleType]) -> ModuleType:
+    """The module `scholar` beside this file: it trains a tiny teacher that knows a few problems."""
+    return load(Path(__file__).with_name("scholar.py"))
+
+
+@pytest.fixture(scope="session")
 def fake_api(load: Callable[[Path], ModuleType]) -> ModuleType:
     """The module `fake_api` beside this file: a server that speaks the OpenAI API, well or badly."""
     return load(Path(__file__).with_name("fake_api.py"))
@@ -128,3 +136,20 @@ def api(fake_api: ModuleType) -> Iterator[Any]:
     server = fake_api.FakeApi()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def untied_pocket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pocket base with an output layer of its own: vLLM on a CPU can be given other weights of such a model."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from siked_core.registry import Registry
+
+    base = Registry.discover().create("model", "pocket").folder()
+    model = AutoModelForCausalLM.from_pretrained(base)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = type(model.lm_head.weight)(model.get_input_embeddings().weight.detach().clone())
+    folder = tmp_path_factory.mktemp("untied")
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return folder

@@ -27,12 +27,14 @@ HEAVY = {
     "datasets",
     "openai",
     "peft",
+    "ray",
     "safetensors",
     "sympy",
     "tokenizers",
     "torch",
     "transformers",
     "trl",
+    "vllm",
 }
 PUBLIC_MODULES = {
     "siked_core.choices",
@@ -44,6 +46,7 @@ PUBLIC_MODULES = {
     "siked_core.rows",
     "siked_core.sandbox",
     "siked_core.testing",
+    "siked_core.warden",
 }
 SHARED_FILE_SYSTEMS_LACK = {"dbm", "fcntl", "shelve", "sqlite3"}
 """What needs locks, or memory that is shared with a file, where network file systems and object stores have none."""

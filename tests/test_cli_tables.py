@@ -13,6 +13,8 @@ from rich.table import Table
 from siked_cli import figures
 from siked_cli.summaries import mixture_lines, pool_lines
 from siked_cli.tables import report_tables, scorecard_tables
+from siked_core.diversity import Distinct, Diversity
+from siked_core.paired import Gain, Paired
 from siked_core.scorecard import (
     MixtureSummary,
     PoolSummary,
@@ -64,7 +66,10 @@ def card_of(
         {"short": Score(right // 2, total // 2), "unknown": Score(0, total - total // 2)},
         untagged=total // 50,
         statuses={"correct": right, "wrong": total - right, "timeout": 0},
-    )
+        choices=dict.fromkeys(strategies, each),
+        policies={name: Paired(right // 2, right // 2, total // 4, total - right - total // 4)
+                  for name in ("own choice", *(strategies if forced else ()), *(("oracle",) if forced else ()))},
+    )  # fmt: skip
 
 
 def round_of(number: int, samples: int = 29892, rows: int = 24000, strategies: Sequence[str] = FOUR) -> RoundReport:
@@ -91,6 +96,10 @@ def round_of(number: int, samples: int = 29892, rows: int = 24000, strategies: S
         123_456_789,
         card_of(f"round-{number}", right=200 + 10 * number, strategies=strategies),
         {"teach": 100.0, "train": 3600.0},
+        number - 1 if number else None,
+        Gain(0, Paired(180, 20, 20 + 10 * number, 280 - 10 * number)) if number else None,
+        Diversity(1.85, 0.8, 2.34, {name: Distinct(0.41, 5000) for name in strategies} if number else {}),
+        ("the share of problems that it solves fell from 0.9 to 0.5, by more than 30 %",) if number == 2 else (),
     )
 
 
@@ -262,3 +271,29 @@ def test_durations(seconds: float, shown: str) -> None:
 )
 def test_rates(per_second: float | None, shown: str) -> None:
     assert figures.rate(per_second) == shown
+
+
+def test_policies_rounds_and_variety_are_set_beside_each_other() -> None:
+    report = report_of(rounds=3)
+    shown = text_of(report_tables(report, 160), 160)
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "Choice of strategy, round-2 on gsm8k test in %, 95 % interval" in lines
+    oracle = next(line for line in lines if line.startswith("oracle "))
+    assert oracle.startswith("oracle 47.7 (45.0-50.4) +2.2 ("), "300 + 329 of 1,319 are 629, the answers 600"
+    assert not any(line.startswith("own choice") for line in lines), "with `self` these are the answers"
+    chosen = dataclasses.replace(report.test[0], selector="vote")
+    voted = text_of(scorecard_tables(chosen), 160)
+    assert "answers (vote)" in voted
+    assert "own choice" in voted
+    # Of 500 validation questions, 20 are lost and 40 won.
+    gain = next(line for line in lines if line.startswith("round-2 * round-0 "))
+    assert gain.startswith("round-2 * round-0 20 40 +4.0 (")
+    assert gain.endswith(" 0.013")
+    varied = next(line for line in lines if line.startswith("round-1 1.85 "))
+    assert varied == "round-1 1.85 80.0 % 2.34 0.41 0.41 0.41 0.41"
+    assert "round-2 may be collapsing: the share of problems that it solves fell from 0.9 to 0.5" in shown
+    back = dataclasses.replace(report.rounds[2], base=0)
+    rolled = dataclasses.replace(report, rounds=(*report.rounds[:2], back))
+    assert "round-2 goes on from round-0: the round before it was rolled back." in text_of(
+        report_tables(rolled, 160), 160
+    )

@@ -174,8 +174,8 @@ def test_students_are_asked_and_scored_with_it_alone(siked: Any, monkeypatch: py
 def test_every_verifier_that_runs_programs_gets_the_users_word_and_no_other_does() -> None:
     registry = Registry.discover()
     found = {name for name in registry.names("verifier") if permitted(registry, name, {}, unsafe=True)}
-    assert found == {"program", "equation"}
-    for name in found:
+    assert found == {"program", "equation", "ray"}
+    for name in found - {"ray"}:  # which hands it on
         verifier: Verifier = registry.create("verifier", name, permitted(registry, name, {}, unsafe=True))
         assert verifier.options.allow_unsafe_exec
         verifier.close()

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from siked_core.comparison import compare
+from siked_core.comparison import chosen_student, compare
+from siked_core.errors import RunError
 from siked_core.loop import distill
 from siked_core.recipe import validate
 from siked_core.reporting import SilentReporter
 from siked_core.run import Run, attach, start
+from siked_core.seeds import compare_seeds
 from siked_core.stages.evaluate import right_answers
 from siked_core.stages.teach import teach
 from siked_core.testing import make_tiny_student, toy_recipe, toy_registry
@@ -91,6 +93,21 @@ def test_other_questions_are_not_compared(runs: dict[str, Run], tmp_path: Path) 
     assert {one.paired.total for one in found.paired if one.split == "test"} == {2}
 
 
+def test_seeds_of_two_recipes_are_compared_on_the_questions_that_all_were_asked(runs: dict[str, Run]) -> None:
+    a, b = runs["a"], runs["b"]
+    found = compare_seeds([a, b], [b])
+    (score,) = found.scores
+    right = [right_answers(run, str(chosen_student(run)), "sums", "test") for run in (a, b)]
+    accuracies = [sum(one.values()) / len(one) for one in right]
+    assert score.paired.accuracies == (tuple(accuracies), (accuracies[1],))
+    assert score.paired.difference == pytest.approx(accuracies[1] - sum(accuracies) / 2)
+    low, high = score.paired.bootstrap()
+    assert low <= score.paired.difference <= high
+    assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
+    with pytest.raises(RunError, match="is not finished"):
+        compare_seeds([a], [b, runs["begun"]])
+
+
 # Through the command
 
 Siked = Callable[..., str]
@@ -114,6 +131,13 @@ def test_the_commands_compare_and_list_runs(siked_says: Siked, monkeypatch: pyte
     points = f"{100 * paired['difference']:+.1f} ({100 * paired['low']:+.1f} to {100 * paired['high']:+.1f})"
     assert points in shown
     assert "the same" in siked_says("compare", "seed-1", "seed-1")
+    seeds = json.loads(siked_says("compare", "seed-1,seed-2", "seed-2,seed-1", "--json"))
+    (test,) = seeds["scores"]
+    assert (test["problems"], test["difference"]) == (24, 0.0)
+    assert test["accuracies"]["a"] == test["accuracies"]["b"][::-1]
+    assert test["bootstrap_low"] <= 0 <= test["bootstrap_high"]
+    assert "pocket test" in siked_says("compare", "seed-1,seed-2", "seed-1")
+    assert "is not finished" in siked_says("compare", "seed-1,begun", "seed-2", code=2)
     assert "There is no run at runs/none" in siked_says("compare", "seed-1", "none", code=2)
     # What is under runs/.
     listed = {one["run"]: one for one in json.loads(siked_says("runs", "--json"))}

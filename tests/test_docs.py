@@ -67,13 +67,28 @@ def test_the_documented_data_set_reads_and_refuses(tmp_path: Path, monkeypatch: 
 
 
 def test_the_documented_selector_votes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from siked_core import Attempt, Status, Verdict
+    from siked_core import Attempt, Outcome, Status, Verdict, Wish
 
     selector = load("siked_selectors", tmp_path, monkeypatch)()
-    assert selector.plan(["cot", "pot"]) == ("cot", "pot")
-    found = [Verdict(Status.CRASHED), Verdict(Status.ANSWERED, "4"), *[Verdict(Status.ANSWERED, "5")] * 2]
-    assert selector.select([Attempt(None, None, verdict) for verdict in found]) == 2
-    assert selector.select([Attempt(None, None, Verdict(Status.CRASHED))] * 2) == 0
+    assert selector.plan(["cot", "pot"]) == (Wish("cot"), Wish("pot"))
+    crashed = Attempt(Wish("cot"), "cot", Verdict(Status.CRASHED))
+    four, five = (Attempt(Wish(name), name, Verdict(Status.ANSWERED, answer), group)
+                  for name, answer, group in (("cot", "4", 0), ("pot", "5", 1)))  # fmt: skip
+    assert selector.select([crashed, four, five, five], {}) == 2
+    assert selector.select([crashed, crashed], {}) == 0
+    learnt = selector.fit([Outcome((four, five), (True, False))])
+    assert selector.select([crashed, four, five, five], learnt) == 1
+
+
+def test_the_documented_transform_takes_asides_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from siked_core import MixtureRow, Problem, TransformContext
+    from siked_plugins.strategies.cot import ChainOfThought
+
+    transform = load("siked_transforms", tmp_path, monkeypatch)({"longest": 5})
+    text = "2 (two) and 3 (which is one more than two) make 5.\nThe answer is 5."
+    rows = [MixtureRow("k", Problem("p", "?", "5"), "cot", "teacher", 0, text)]
+    (made,) = transform.transform(rows, TransformContext(0, {"cot": ChainOfThought()}, 1))
+    assert made.rationale == "2 (two) and 3 make 5.\nThe answer is 5."
 
 
 def test_the_documented_objective_levels_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +195,7 @@ def test_the_tree_names_every_module_of_the_core_and_nothing_that_is_gone() -> N
     assert folders <= set(re.findall(r"\b(\w+)/", page))
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_links_and_named_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     paths = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)

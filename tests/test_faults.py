@@ -83,7 +83,7 @@ def state(run: Path) -> dict[str, Any]:
         },
         "mixtures": {path.name: read_parquet(path).rows() for path in sorted(run.glob("mixtures/*.parquet"))},
         "students": {path.name: hash_files(path) for path in sorted(run.glob("students/round-*"))},
-        "scorecards": {path.name: json.loads(path.read_text()) for path in sorted(run.glob("scorecards/*"))},
+        "scorecards": {path.name: path.read_text() for path in sorted(run.glob("scorecards/*"))},
     }
 
 

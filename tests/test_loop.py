@@ -21,9 +21,9 @@ from siked_core import (
     Verdict,
 )
 from siked_core.errors import DataError, ModelError, RecipeError, VerifierFault
-from siked_core.loop import distill, report, stop_reason
+from siked_core.loop import distill, report
 from siked_core.models import hash_files, read_side_file
-from siked_core.recipe import StoppingRecipe, validate
+from siked_core.recipe import validate
 from siked_core.registry import Registry
 from siked_core.reporting import SilentReporter
 from siked_core.run import Run, attach, start
@@ -402,18 +402,3 @@ def test_lora_students_continue_and_restart(tmp_path: Path, tiny: Path) -> None:
             bases[start_from] = [read_side_file(run.student(f"round-{n}"))["fingerprint"] for n in (0, 1)]
     assert bases["continue"][0] == bases["restart"][0], "the warm-up is the same"
     assert bases["continue"][1] != bases["restart"][1]
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "patience", "stops"),
-    [
-        ([0.2, 0.3], 1, False),
-        ([0.2, 0.204], 1, True),
-        ([0.2, 0.3, 0.3], 1, True),
-        ([0.2, 0.3, 0.25], 2, False),
-        ([0.2, 0.3, 0.25, 0.301], 2, True),
-        ([0.2, 0.3, 0.25, 0.35], 2, False),
-    ],
-)
-def test_stop_rule(accuracies: list[float], patience: int, stops: bool) -> None:
-    assert bool(stop_reason(accuracies, StoppingRecipe(min_gain=0.5, patience=patience))) == stops

@@ -208,6 +208,7 @@ def test_a_key_is_the_hash_of_everything_at_once(
     """Keys are made a prompt at a time; they stay what they were when each was hashed whole."""
     strategy = COT if requested else None
     generator: Any = SimpleNamespace(name="g", version="1", fingerprint="f", reads_solution=solved)
+    generator.original = generator
     solution = WorkedSolution((Step("q", text, "n", "1 + 1", "2"),), "2")
     problem = Problem(f"p{text}", "Why?", "2", solution=solution if solved else None)
     prompt = Prompt((Message("system", text), Message("user", "Why?")), prefix="é")

@@ -89,7 +89,7 @@ def test_memory(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(module, "_room", lambda device: (16 * weights - 1, 16 * weights - 1))
         found = of(preflight(run), "memory")
     assert found.level == "error"
-    assert found.says.endswith("Use student.lora, a narrower student.dtype, or a smaller student.")
+    assert found.says.endswith("Use student.lora (with bits: 4), a narrower student.dtype, or a smaller student.")
 
 
 def test_an_adapter_is_counted_as_peft_makes_it(tmp_path: Path, tiny: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from siked_core import Message, Problem, Prompt, Request, Sampling, TrainingRow
 from siked_core.errors import RecipeError
+from siked_core.mixing import open_policy
 from siked_core.models import encode, load_config, load_tokenizer
 from siked_core.preflight import preflight, worst
 from siked_core.prompts import shown
@@ -54,6 +55,30 @@ STUDENTS = {
 }
 """Preset -> configuration, chat template, end of turn, BOS and pad token, as the real student has them."""
 SIZES = ["gpu-24gb", "gpu-80gb", "gpu-8x80gb"]
+METHODS = {
+    "biased": {"mixing.policy": "biased"},
+    "dcot": {"mixing.transforms": ["dcot"], "mixing.keep": None},
+    "edit": {"training.objective": "edit"},
+    "etd": {
+        "strategies": [
+            {"name": "cot", "options": {"suffix": "\nSolve it step by step."}},
+            {"name": "pot", "options": {"suffix": "\nSolve it with a Python program."}},
+            {"name": "eot", "options": {"suffix": "\nSolve it with equations."}},
+        ],
+        "student.instruction": "",
+        "rollout.mode": "forced",
+        "stopping.rounds": 0,
+        "evaluation.selector": {"name": "cascade", "options": {"order": ["pot", "eot", "cot"]}},
+    },
+    "kpod": {"training.objective": "kpod"},
+    "rft": {"mixing.policy": "rft", "mixing.keep": None, "training.start": "restart", "stopping.rounds": 1},
+    "rest-em": {
+        "mixing.policy": {"name": "rft", "options": {"teacher": False}},
+        "mixing.keep": None,
+        "training.start": "restart",
+    },
+}
+"""Preset of a method -> all that it changes in the preset before it."""
 
 
 def tiny(folder: Path, preset: str) -> Path:
@@ -99,7 +124,16 @@ def tiny(folder: Path, preset: str) -> Path:
 
 def test_every_preset_for_a_real_student_is_tried_here() -> None:
     ours = {name for name in preset_names() if not name.startswith(("paper", "pocket"))}
-    assert ours == {*STUDENTS, *SIZES}
+    assert ours == {*STUDENTS, *SIZES, *METHODS}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("student", ["paper-gemma-2b", "paper-qwen2-0.5b", "pocket"])
+def test_a_methods_preset_changes_only_what_makes_the_method(student: str, method: str) -> None:
+    recipe = resolve(preset=f"{student},{method}")
+    expected = resolve(preset=student, changes=METHODS[method])
+    assert recipe == expected.model_copy(update={"preset": recipe.preset})
+    open_policy(recipe.mixing.policy, recipe, Registry.discover())
 
 
 @pytest.mark.parametrize("size", SIZES)

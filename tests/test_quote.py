@@ -21,6 +21,7 @@ from siked_core.run import Run, start
 from siked_core.spending import by_stage, keep_changes, spent
 from siked_core.stopwatch import Stopwatch, Timing
 from siked_core.testing import ToyTeacher, make_tiny_student, toy_recipe, toy_registry
+from siked_plugins.selectors.vote import Vote
 
 PILOT = 4
 PRICES = {"models": {"toy-teacher": {"input": 1000, "output": 5000}}}
@@ -117,6 +118,20 @@ def test_baselines_and_rounds_are_quoted(tmp_path: Path, tiny: Path) -> None:
     assert names[-2:] == [(None, "baselines"), (None, "test")]
     assert (2, "rollout") in names
     assert steps[-1]["samples"]["expected"] == 5 * 6 * 3, "two rounds' students and three baselines, three ways to ask"
+
+
+def test_a_vote_over_samples_is_quoted_with_its_samples(tmp_path: Path, tiny: Path) -> None:
+    vote = {"name": "vote", "options": {"samples": 3}}
+    recipe = recipe_of(tiny, evaluation={"max_tokens": 8, "forced": False, "selector": vote}, stopping={"rounds": 0})
+    with start(recipe, toy_registry(Vote), SilentReporter(), runs=tmp_path, name="run") as run:
+        found = quote(run, PILOT)
+        distill(run)
+        told = {(line["step"], line["quantity"]): line for line in against(run.path, recipe)}
+    steps = {step["step"]: step for step in found["steps"]}
+    each = 1 + 2 * 3  # the student's own choice, and three votes of each strategy
+    assert steps["evaluate"]["samples"]["expected"] == 2 * each
+    assert steps["test"]["samples"]["expected"] == 6 * each
+    assert told["test", "tokens_in"]["actual"] == told["test", "tokens_in"]["expected"] == 3 * 6 * each
 
 
 def test_a_pilot_keeps_to_the_caps_of_its_run(tmp_path: Path, tiny: Path) -> None:

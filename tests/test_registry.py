@@ -115,6 +115,10 @@ def test_hook_siked_datasets(install: Install) -> None:
     offer(install, "Dataset", "siked_datasets", {"splits": "self", "load": "self, split, limit=None"})
 
 
+def test_hook_siked_transforms(install: Install) -> None:
+    offer(install, "Transform", "siked_transforms", {"transform": "self, rows, context"})
+
+
 def test_hook_siked_objectives(install: Install) -> None:
     offer(install, "Objective", "siked_objectives", {"examples": "self, rows, context"})
 
@@ -326,7 +330,7 @@ def test_options_are_validated_in_one_line(install: Install) -> None:
         registry.create("strategy", "table", {"colums": 5})
     assert str(unknown_option.value) == (
         "Unknown option of the strategy 'table': 'colums'. Did you mean 'columns'? "
-        "Available: bank, columns, instruction, shots."
+        "Available: bank, columns, instruction, shots, suffix."
     )
     with pytest.raises(RecipeError) as bad_option:
         registry.create("strategy", "table", {"columns": 0})

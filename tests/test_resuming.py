@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from siked_core import (
     Message,
     MixContext,
     MixingPolicy,
+    MixtureRow,
     ObjectiveContext,
     Options,
     Problem,
@@ -32,6 +33,8 @@ from siked_core import (
     Status,
     TrainingExample,
     TrainingRow,
+    Transform,
+    TransformContext,
     Verdict,
 )
 from siked_core.contracts import StrategyOptions
@@ -175,13 +178,25 @@ class Weighed(Plain):
         ]
 
 
+class Emphatic(Transform):
+    """Says it louder."""
+
+    name = "emphatic"
+
+    def transform(self, rows: Sequence[MixtureRow], context: TransformContext) -> list[MixtureRow]:
+        return [replace(row, rationale=f"{row.rationale[:-1]}.0{row.rationale[-1]}") for row in rows]
+
+
 class Other(OwnChoice):
     """The same choice by another name."""
 
     name = "other-choice"
 
 
-PLUGINS = (Teacher, Student, Judge, Twin, Strict, Asked, Third, Corrected, Elsewhere, TeacherOnly, Other, Weighed)
+PLUGINS = (
+    *(Teacher, Student, Judge, Twin, Strict, Asked, Third, Corrected, Elsewhere, TeacherOnly, Other, Weighed),
+    Emphatic,
+)
 SECTIONS: dict[str, Any] = {
     "data": {"validation": 2, "limit": 8, "test_limit": 4},
     "teacher": {"generator": "toy-teacher", "samples": 4, "max_tokens": 6},
@@ -225,8 +240,12 @@ CASES = {
     "a strategy's bank, shots or instruction": Case(
         {"strategies": [{"name": "loud", "options": {"instruction": "Add."}}, "quiet"]}, {"teacher": 32}, None
     ),
+    "a strategy's suffix": Case(
+        {"strategies": [{"name": "loud", "options": {"suffix": " Loud."}}, "quiet"]}, ANEW, STUDENTS
+    ),
     "`verifiers`, of the same verdicts": Case({"verifiers": {"loud": "twin"}}),
     "`verifiers`, of other verdicts": Case({"verifiers": {"loud": "strict"}}, ANEW, STUDENTS),
+    "`reasoning`, where nobody thinks": Case({"reasoning": {"keep": True}}),
     "a new version of a strategy": Case({}, {}, STUDENTS, versions={Quiet: "2"}),
     "`data.limit`, raised": Case({"data.limit": 10}, {"teacher": 2 * 2 * 4, **ANEW, "round-1": 20}, STUDENTS),
     "a gold answer in the data": Case({"dataset": {"name": "sums", "options": {"answer": "99"}}}, ANEW, STUDENTS),
@@ -248,6 +267,7 @@ CASES = {
     "`rollout.max_tokens`, raised": Case({"rollout.max_tokens": 10}, {"round-1": 2 * 2}, None),
     "`mixing.policy`": Case({"mixing.policy": "teacher-rows"}, {VALIDATION[1]: 2}, frozenset({"round-1"})),
     "`mixing.keep`, `mixing.weights`": Case({"mixing.weights": "copies"}, ANEW, STUDENTS),
+    "`mixing.transforms`": Case({"mixing.transforms": ["emphatic"]}, ANEW, STUDENTS),
     "`training`": Case({"training.epochs": 2}, ANEW, STUDENTS),
     "`training.epochs`, `training.learning_rate`, where the warm-up has its own": Case(
         {"training.epochs": 2, "training.warm_up_epochs": 1}, {VALIDATION[1]: 2}, frozenset({"round-1"})
@@ -255,13 +275,15 @@ CASES = {
     "`training.checkpoint_steps`": Case({"training.checkpoint_steps": 1}, judged=False),
     "a new version of an objective": Case({}, {}, STUDENTS, judged=False, versions={Weighed: "2"}),
     "`stopping.rounds`, raised": Case({"stopping.rounds": 2}, {"round-2": 16}, frozenset({"round-2"})),
+    "`stopping.rule`": Case({"stopping.rule": "evidence"}, judged=False),
     "`evaluation.max_tokens`, raised": Case({"evaluation.max_tokens": 10}),
     "`evaluation.forced`, switched on": Case({"evaluation.forced": True}, {VALIDATION[0]: 4, VALIDATION[1]: 4}),
     "`evaluation.selector`": Case({"evaluation.selector": "other-choice"}, judged=False),
+    "`evaluation.perplexity`": Case({"evaluation.perplexity": str(PAGE)}, judged=False),
     "`baselines`": Case({"baselines": "single"}, {}, frozenset({"only-loud", "only-quiet"})),
     "`seed`": Case({"seed": 2}, {"teacher": 64, **ANEW}, STUDENTS),
     "`storage`": Case({"storage": {"pools": "memory://what-a-change-costs"}}, judged=False),
-    "`prices`, `caps`": Case({"caps": {"tokens": 10**9}}, judged=False),
+    "`prices`, `caps`, `launch`, `alarms`, `rehearsal`": Case({"caps": {"tokens": 10**9}}, judged=False),
 }
 
 
