@@ -59,6 +59,7 @@ def _small(recipe: Recipe, problems: int) -> Recipe:
         update={
             "data": data.model_copy(update=changes),
             "storage": StorageRecipe(),  # what is the pilot's own is in its folder
+            "training": recipe.training.model_copy(update={"tokens_per_round": None}),
             "rollout": recipe.rollout.model_copy(  # they are too few to be dealt
                 update={"problems": "all", "problems_per_round": None, "warm_up_problems": None}
             ),

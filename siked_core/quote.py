@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from siked_core.files import write_text
 from siked_core.forecast import Forecast, Resampled, at_most, each, exactly, total, unlike, up_to
+from siked_core.models import read_side_file
 from siked_core.pilot import Pilot, open_pilot
 from siked_core.pool import read_parquet
 from siked_core.preflight import look_over
@@ -156,7 +157,7 @@ class _Estimate:
         ]
         trained = [warm_up]
         for number in rounds:
-            trained.append(self._optimiser_steps(ROUND, recipe.training.epochs, self._round))
+            trained.append(self._round_steps())
             found += [
                 self._sampled(number, "rollout", ROUND, f"rollout {ROUND}", "student", self._round, "train"),
                 self._trained(number, "train", ROUND, trained[-1]),
@@ -265,6 +266,13 @@ class _Estimate:
         counts = [float(rows.count(identifier)) for identifier in self._ids["train"]]
         batch = self._recipe.training.batch_size * self._recipe.training.accumulation
         return over.over_all(counts) * (epochs / batch)
+
+    def _round_steps(self) -> Forecast:
+        training = self._recipe.training
+        if training.tokens_per_round is None:
+            return self._optimiser_steps(ROUND, training.epochs, self._round)
+        side = read_side_file(self._pilot.student(ROUND))
+        return exactly(training.tokens_per_round * side["steps"] / side["training_tokens"])
 
     def _by_problem(self, table: pl.DataFrame, split: str) -> dict[str, list[float]]:
         """What was counted of each of the pilot's problems, in their order."""

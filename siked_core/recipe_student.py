@@ -71,6 +71,9 @@ class TrainingRecipe(Section):
     """Epochs of a round."""
     warm_up_epochs: float | None = Field(None, gt=0)
     """Epochs of round 0; None is `epochs`."""
+    tokens_per_round: int | None = Field(None, ge=1)
+    """Train a round for so many tokens of prompts and targets, whatever its mixture's size, and not for `epochs`, so
+    that mixing policies compare at equal training. Round 0 keeps its epochs."""
     batch_size: int = Field(2, ge=1)
     """Rows at once."""
     accumulation: int = Field(4, ge=1)
@@ -102,4 +105,5 @@ class TrainingRecipe(Section):
     def of_warm_up(self) -> TrainingRecipe:
         """As it is for round 0."""
         own = {"epochs": self.warm_up_epochs, "learning_rate": self.warm_up_learning_rate}
-        return self.model_copy(update={name: value for name, value in own.items() if value is not None})
+        given = {name: value for name, value in own.items() if value is not None}
+        return self.model_copy(update={**given, "tokens_per_round": None})

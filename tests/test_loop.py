@@ -39,6 +39,15 @@ from siked_core.testing import ToyTeacher, make_tiny_student, toy_recipe, toy_re
 from siked_core.testing.toys import SameText
 
 
+class TeacherOnly(MixingPolicy):
+    """The teacher's rows."""
+
+    name = "teacher-only"
+
+    def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
+        return candidates.filter(pl.col("source") == "teacher")
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_student(tmp_path_factory.mktemp("tiny"))
@@ -62,6 +71,23 @@ def test_whole_loop_and_its_report(tmp_path: Path, tiny: Path) -> None:
     assert all(card.split == "test" and card.score.total == 6 for card in found.test)
     assert Path(found.student, "model.safetensors").exists()
     assert json.loads(json.dumps(found.as_dict())) == again
+
+
+def test_rounds_of_different_mixtures_are_trained_on_as_many_tokens(tmp_path: Path, tiny: Path) -> None:
+    """To a batch, as a budget of tokens is no whole number of steps; the warm-up keeps its epochs."""
+    taken = {}
+    for policy, budget in (("both", None), ("both", 2500), ("teacher-only", 2500)):
+        training = {"objective": "plain", "epochs": 1, "batch_size": 2, "accumulation": 1, "warm_up_steps": 0}
+        name = f"{policy}-{budget}"
+        settings = {"training": {**training, "tokens_per_round": budget}, "mixing": {"policy": policy}}
+        with open_run(tmp_path, tiny, toy_registry(TeacherOnly), name, **settings) as run:
+            distill(run)
+            taken[name] = [read_side_file(run.student(f"round-{n}")) for n in (0, 1)]
+    row = max(one["training_tokens"] / one["rows"] for one, _ in taken.values())
+    assert taken["both-None"][1]["rows"] > taken["teacher-only-2500"][1]["rows"]
+    for name in ("both-2500", "teacher-only-2500"):
+        assert abs(taken[name][1]["training_tokens"] - 2500) <= 2 * 2 * row
+        assert taken[name][0]["training_key"] == taken["both-None"][0]["training_key"]
 
 
 def test_baselines_of_equal_budget_are_trained_on_as_many_tokens_as_all_rounds(tmp_path: Path, tiny: Path) -> None:

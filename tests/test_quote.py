@@ -111,6 +111,17 @@ def test_a_second_quote_draws_only_what_is_new_and_keeps_its_times(tmp_path: Pat
         assert teaching["low"] == teaching["high"] == 20, "nothing is left to be told"
 
 
+def test_rounds_of_so_many_tokens_are_quoted_by_them(tmp_path: Path, tiny: Path) -> None:
+    training = {"objective": "plain", "epochs": 1, "batch_size": 4, "accumulation": 1, "warm_up_steps": 0}
+    seconds = []
+    for budget in (1_000, 100_000):
+        recipe = recipe_of(tiny, training={**training, "tokens_per_round": budget})
+        with open_run(tmp_path / str(budget), recipe) as run:
+            steps = {(step["round"], step["step"]): step for step in quote(run, PILOT)["steps"]}
+        seconds.append(steps[1, "train"]["seconds"]["expected"])
+    assert seconds[1] > 3 * seconds[0]
+
+
 def test_baselines_and_rounds_are_quoted(tmp_path: Path, tiny: Path) -> None:
     with open_run(tmp_path, recipe_of(tiny, baselines="equal_budget", stopping={"rounds": 2})) as run:
         steps = quote(run, PILOT)["steps"]

@@ -272,6 +272,7 @@ CASES = {
     "`training.epochs`, `training.learning_rate`, where the warm-up has its own": Case(
         {"training.epochs": 2, "training.warm_up_epochs": 1}, {VALIDATION[1]: 2}, frozenset({"round-1"})
     ),
+    "`training.tokens_per_round`": Case({"training.tokens_per_round": 900}, {VALIDATION[1]: 2}, frozenset({"round-1"})),
     "`training.checkpoint_steps`": Case({"training.checkpoint_steps": 1}, judged=False),
     "a new version of an objective": Case({}, {}, STUDENTS, judged=False, versions={Weighed: "2"}),
     "`stopping.rounds`, raised": Case({"stopping.rounds": 2}, {"round-2": 16}, frozenset({"round-2"})),

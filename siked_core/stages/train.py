@@ -31,7 +31,7 @@ from siked_core.stages.prepare import problems
 from siked_core.stopping import base_of
 from siked_core.student import prepare_tokenizer, resolve_model
 
-_NO_PART = {"checkpoint_steps", "epochs", "warm_up_epochs", "warm_up_learning_rate", "replay"}
+_NO_PART = {"checkpoint_steps", "epochs", "warm_up_epochs", "tokens_per_round", "warm_up_learning_rate", "replay"}
 """Settings of training that have no part in a student's weights as they stand: see `TrainingRecipe.of_warm_up`, and
 `replay_data.identity`, as the content of a file counts and not its name."""
 
@@ -41,7 +41,7 @@ def train(run: Run, round: int, baseline: str | None = None, tokens: int | None 
 
     Args:
         baseline: round 0 only: the student of this name (`combined`, `only-NAME`), on the mixture of this name.
-        tokens: a baseline only: train for so many tokens, not for the recipe's epochs.
+        tokens: a baseline only: train for so many tokens, not for what the recipe says.
 
     Raises:
         RunError: the mixture or the previous student is missing; no row fits into `training.max_length`.
@@ -51,6 +51,7 @@ def train(run: Run, round: int, baseline: str | None = None, tokens: int | None 
     name = baseline or f"round-{round}"
     folder = run.student(name)
     recipe = run.recipe.training.of_warm_up if round == 0 else run.recipe.training
+    tokens = tokens or recipe.tokens_per_round
     _need_mixture(run, name)
     original = resolve_model(run.recipe.student.model, run.registry)
     base = original

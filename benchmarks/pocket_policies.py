@@ -1,0 +1,253 @@
+"""Which mixing policy makes the better student of the pocket world, at equal sampling and equal training?
+
+    python benchmarks/pocket_policies.py --seeds 101 102 103 --split validation --json policies.json
+
+For every seed, which seeds the problems, the teacher, training and sampling, one run for each arm. The arms of several
+strategies are forks of the first one's run, so that they share its problems, the teacher's pool, the warm-up and its
+samples; what they train on is their own. Rounds are trained on `--tokens` tokens, whatever their mixtures (to a batch),
+and sample equally often. An arm of a single strategy is RFT on it: it samples as many times as the others do in all,
+and its warm-up takes as many epochs more as it has strategies less. All students answer the same problems by their own
+choice, greedily; each arm's is its round that is best on validation.
+
+Differences to `--of` are paired by problem, with Student's t over the seeds. Of all that are tested p-values are
+corrected by Holm's procedure, and each interval has the level at which Holm tests that difference.
+
+Runs are `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import mpmath
+import numpy as np
+
+from siked_core.registry import Registry
+from siked_core.reporting import SilentReporter
+from siked_core.results import results_of
+from siked_core.run import attach
+from siked_core.stages.evaluate import evaluate
+
+LEVEL = 0.05
+PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
+"""Orders of SIKeD's biased mixing."""
+TOKENS = 85_000
+"""About what a round of the preset `pocket` trains on with three strategies and its own policy."""
+
+
+def arms(strategies: Sequence[str]) -> dict[str, list[str]]:
+    """Name -> settings of the recipe. The first is the run that those of several strategies are forks of."""
+    orders = [order for order in PUBLISHED if set(order) == set(strategies)] or [list(strategies)]
+    several = {
+        "adaptive per problem": "{name: adaptive, options: {per: problem}}",
+        "adaptive": "{name: adaptive, options: {per: strategy}}",
+        "all": "all",
+        **{f"biased {' > '.join(order)}": f"{{name: biased, options: {{order: {order}}}}}" for order in orders},
+        "rft": "rft",
+        "tata": "tata",
+        "utility": "utility",
+        "utility, margin 1": "{name: utility, options: {margin: 1}}",
+    }
+    together = {name: [f"mixing.policy={policy}"] for name, policy in several.items()}
+    alone = {
+        f"only {name}, rft": [
+            f"strategies=[{name}]",
+            f"rollout.samples={len(strategies)}",
+            f"training.warm_up_epochs={len(strategies)}",
+            "mixing.policy=rft",
+            "mixing.keep=null",
+        ]
+        for name in strategies
+    }
+    return together | alone
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm against another, in points."""
+
+    mean: float
+    low: float
+    high: float
+    """The interval at the level that Holm's procedure tests it at."""
+    p: float
+    """Corrected."""
+
+
+def t_two_sided(t: float, freedom: int) -> float:
+    """The p-value of Student's t."""
+    if math.isinf(t):
+        return 0.0
+    return float(mpmath.betainc(freedom / 2, 0.5, 0, freedom / (freedom + t * t), regularized=True))
+
+
+def t_point(level: float, freedom: int) -> float:
+    """The t whose two-sided p-value is `level`."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_two_sided(middle, freedom) > level else (low, middle)
+    return high
+
+
+def holm(differences: Mapping[str, Sequence[float]]) -> dict[str, Difference]:
+    """Each arm's differences over the seeds, tested together; nothing for fewer than two seeds."""
+    tested: dict[str, tuple[float, float, int, float]] = {}
+    for name, values in differences.items():
+        if len(values) < 2:
+            continue
+        mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
+        t = abs(mean) / error if error else (math.inf if mean else 0.0)
+        tested[name] = mean, error, len(values) - 1, t_two_sided(t, len(values) - 1)
+    found, least = {}, 0.0
+    for place, name in enumerate(sorted(tested, key=lambda one: tested[one][3])):
+        mean, error, freedom, p = tested[name]
+        left = len(tested) - place
+        least = max(least, min(1.0, p * left))
+        margin = error * t_point(LEVEL / left, freedom)
+        found[name] = Difference(mean, mean - margin, mean + margin, least)
+    return found
+
+
+def run_of(options: argparse.Namespace, seed: int, name: str, settings: Sequence[str], base: Path | None) -> Path:
+    """Make or finish an arm's run of a seed."""
+    path: Path = options.runs / f"{seed}-{name.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
+    if base is not None and not path.exists():  # what is the same is found by its key
+        shutil.copytree(base, path, ignore=shutil.ignore_patterns("run.lock", "round-[1-9]*", "scorecards", "report*"))
+    every = [f"seed={seed}", f"dataset.options.seed={seed}", f"training.tokens_per_round={options.tokens}"]
+    every += (
+        ["stopping.patience=99", "data.test_limit=10"] if options.split == "validation" else ["stopping.patience=99"]
+    )
+    command = [sys.executable, "-m", "siked_cli", "distill", "--preset", options.preset]
+    command += ["--strategies", ",".join(options.strategies), "--run", str(path), "--plain", "--json"]
+    command += ["--fork"] if base is not None else []
+    for setting in (*every, *options.set, *settings):
+        command += ["--set", setting]
+    done = path.with_suffix(".json")
+    with done.open("w", encoding="utf-8") as out, path.with_suffix(".log").open("a", encoding="utf-8") as log:
+        subprocess.run(command, check=True, stdout=out, stderr=log)
+    return Path(json.loads(done.read_text(encoding="utf-8"))["run"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an arm's student of a seed did."""
+
+    right: Mapping[str, bool]
+    """By problem."""
+    round: int
+    trained: int
+    """Tokens, of the rounds up to its own."""
+    shares: Mapping[str, float]
+    """Of the strategies that it chose."""
+
+    @property
+    def accuracy(self) -> float:
+        return 100 * sum(self.right.values()) / len(self.right)
+
+
+def outcome(path: Path, split: str) -> Outcome:
+    """Of a finished run."""
+    with attach(path, Registry.discover(), SilentReporter()) as run:
+        report = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
+        student, home = f"round-{report['chosen_round']}", run.recipe.dataset.name
+        card = evaluate(run, student, home, split)
+        right = {one.problem_id: one.right for one in results_of(run, student, home, split)}
+        rounds = report["rounds"][1 : report["chosen_round"] + 1]
+        shares = {one.strategy: one.share for one in card.strategies}
+    return Outcome(right, report["chosen_round"], sum(one["training_tokens"] for one in rounds), shares)
+
+
+def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str], dict[str, Any]]:
+    """Lines of Markdown, and the same as plain values."""
+    names = list(dict.fromkeys(name for by_arm in found.values() for name in by_arm))
+    gaps = {
+        name: [
+            100 * float(np.mean([by_arm[of].right[one] - by_arm[name].right[one] for one in by_arm[of].right]))
+            for by_arm in found.values()
+            if name in by_arm and of in by_arm
+        ]
+        for name in names
+        if name != of
+    }
+    tested = holm(gaps)
+    lines = [
+        f"| policy | right, in % | {of} ahead by, in points | p (Holm) | by seed | tokens of rounds | chooses, in % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    values: dict[str, Any] = {}
+    for name in names:
+        mine = [by_arm[name] for by_arm in found.values() if name in by_arm]
+        accuracies = {seed: by_arm[name].accuracy for seed, by_arm in found.items() if name in by_arm}
+        shares = {one: 100 * float(np.mean([each.shares.get(one, 0.0) for each in mine])) for one in mine[0].shares}
+        difference = tested.get(name)
+        values[name] = {
+            "accuracy": accuracies,
+            "differences": gaps.get(name, []),
+            "difference": asdict(difference) if difference else None,
+            "shares": shares,
+            "training_tokens": float(np.mean([one.trained for one in mine])),
+        }
+        ahead = f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})" if difference else ""
+        p = f"{difference.p:.3f}" if difference else ""
+        seeds = ", ".join(f"{accuracy:.1f}" for accuracy in accuracies.values())
+        chosen = ", ".join(f"{one} {share:.0f}" for one, share in shares.items())
+        mean = float(np.mean(list(accuracies.values())))
+        lines.append(
+            f"| {name} | {mean:.1f} | {ahead} | {p} | {seeds} | {values[name]['training_tokens']:,.0f} | {chosen} |"
+        )
+    return lines, values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--preset", default="pocket")
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--strategies", type=lambda text: text.split(","), default=["cot", "pot", "l2m"])
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="only these; the first arm is always run")
+    parser.add_argument("--of", default="utility", help="the arm that the others are held against")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="that a round is trained on")
+    parser.add_argument("--split", choices=["validation", "test"], default="test")
+    parser.add_argument("--runs", type=Path, default=Path("runs/policies"), help="folder of the runs")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args()
+    known = arms(options.strategies)
+    first = next(iter(known))
+    chosen = {name: known[name] for name in known if name == first or not options.arms or name in options.arms}
+    unknown = [name for name in [*(options.arms or []), options.of] if name not in known]
+    if unknown:
+        parser.error(f"there is no arm {unknown[0]!r}; there are: {'; '.join(known)}")
+    options.runs.mkdir(parents=True, exist_ok=True)
+    found: dict[int, dict[str, Outcome]] = {seed: {} for seed in options.seeds}
+    for seed in options.seeds:
+        base = None
+        for name, settings in chosen.items():
+            shared = None if name.startswith("only ") else base
+            path = run_of(options, seed, name, settings, shared)
+            base = base or path
+            found[seed][name] = outcome(path, options.split)
+            print(
+                f"seed {seed}, {name}: {found[seed][name].accuracy:.1f} (round {found[seed][name].round})", flush=True
+            )
+    lines, values = table(found, options.of)
+    document = {name: getattr(options, name) for name in ("preset", "strategies", "tokens", "split", "seeds", "set")}
+    if options.json:
+        options.json.write_text(json.dumps(document | {"arms": values}, indent=1) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

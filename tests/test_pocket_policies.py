@@ -1,0 +1,69 @@
+"""The benchmark of mixing policies: its statistics by hand, its recipes sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from siked_core.mixing import open_policy
+from siked_core.recipe import resolve
+from siked_core.registry import Registry
+
+
+@pytest.fixture(scope="module")
+def benchmark(load: Callable[[Path], ModuleType]) -> ModuleType:
+    return load(Path(__file__).parents[1] / "benchmarks" / "pocket_policies.py")
+
+
+def test_students_t_is_that_of_the_tables(benchmark: ModuleType) -> None:
+    for point, freedom, level in ((2.776, 4, 0.05), (12.706, 1, 0.05), (4.604, 4, 0.01)):
+        assert benchmark.t_two_sided(point, freedom) == pytest.approx(level, rel=2e-3)
+        assert benchmark.t_point(level, freedom) == pytest.approx(point, rel=1e-3)
+
+
+def test_holm_corrects_the_most_certain_most(benchmark: ModuleType) -> None:
+    sure, unsure, level = [5.0, 5.5, 6.0, 5.2, 5.8], [1.0, -1.0, 3.0, 0.5, -0.5], [2.0, 2.5, 4.0, 1.0, 3.0]
+    found = benchmark.holm({"unsure": unsure, "sure": sure, "level": level, "alone": [3.0]})
+    assert list(found) == ["sure", "level", "unsure"]
+    single = {name: benchmark.holm({name: values})[name] for name, values in (("sure", sure), ("unsure", unsure))}
+    assert found["sure"].p == pytest.approx(3 * single["sure"].p)
+    assert found["unsure"].p == pytest.approx(single["unsure"].p)
+    assert found["sure"].high - found["sure"].low > single["sure"].high - single["sure"].low
+    assert found["unsure"].low == pytest.approx(single["unsure"].low)
+    for name, one in found.items():
+        assert (one.low > 0 or one.high < 0) == (one.p <= benchmark.LEVEL), name
+
+
+def test_the_arms_make_sound_recipes(benchmark: ModuleType) -> None:
+    arms = benchmark.arms(["cot", "pot", "l2m"])
+    assert [name for name in arms if name.startswith("biased")] == [
+        "biased pot > cot > l2m",
+        "biased cot > pot > l2m",
+        "biased l2m > pot > cot",
+    ]
+    for name, settings in arms.items():
+        recipe = resolve(preset="pocket", changes={"strategies": ["cot", "pot", "l2m"]}, assignments=settings)
+        open_policy(recipe.mixing.policy, recipe, Registry.discover())
+        asked = recipe.rollout.samples * len(recipe.strategies)
+        assert asked == 3, f"{name} samples as often as the others"
+        assert (recipe.training.warm_up_epochs or 1) * len(recipe.strategies) == 3
+
+
+def test_a_table_holds_every_arm_against_one(benchmark: ModuleType) -> None:
+    def outcome(right: str) -> object:
+        flags = {str(place): one == "x" for place, one in enumerate(right)}
+        return benchmark.Outcome(flags, 1, 1000, {"cot": 0.5})
+
+    found = {
+        1: {"utility": outcome("xxxx"), "all": outcome("xx..")},
+        2: {"utility": outcome("xxx."), "all": outcome("xx..")},
+    }
+    lines, values = benchmark.table(found, "utility")
+    assert values["all"]["differences"] == [50.0, 25.0]
+    assert values["all"]["difference"]["mean"] == pytest.approx(37.5)
+    assert values["utility"]["difference"] is None
+    assert lines[2].startswith("| utility | 87.5 |  |")
+    assert "+37.5" in lines[3]
