@@ -521,7 +521,7 @@ def test_one_server_is_given_other_weights_and_adapters(
         leader = leader_of(model)
         used = seconds_of(group(leader))
         time.sleep(5)
-        assert seconds_of(group(leader)) - used < 1, "a server that rests leaves the processor to others"
+        assert seconds_of(group(leader)) - used < 3, "a server that rests does not spin: that would take 5 s and more"
         assert alike(answers("adapter 0", adapter=str(adapters[0])), expected["adapter 0"])
         assert alike(answers("base"), expected["base"])
         VllmGenerator.make_room()  # as before a training: it falls asleep
