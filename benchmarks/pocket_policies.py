@@ -19,28 +19,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-import mpmath
 import numpy as np
+from arms import Outcome, ahead, finish, holm, outcome
 
-from siked_core.registry import Registry
-from siked_core.reporting import SilentReporter
-from siked_core.results import results_of
-from siked_core.run import attach
-from siked_core.stages.evaluate import evaluate
-
-LEVEL = 0.05
 PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
 """Orders of SIKeD's biased mixing."""
 TOKENS = 85_000
@@ -59,6 +45,8 @@ def arms(strategies: Sequence[str]) -> dict[str, list[str]]:
         "tata": "tata",
         "utility": "utility",
         "utility, margin 1": "{name: utility, options: {margin: 1}}",
+        "utility, margin 2": "{name: utility, options: {margin: 2}}",
+        "utility, margin 1, difficulty 1": "{name: utility, options: {margin: 1, difficulty: 1}}",
     }
     together = {name: [f"mixing.policy={policy}"] for name, policy in several.items()}
     alone = {
@@ -74,111 +62,22 @@ def arms(strategies: Sequence[str]) -> dict[str, list[str]]:
     return together | alone
 
 
-@dataclass(frozen=True)
-class Difference:
-    """An arm against another, in points."""
-
-    mean: float
-    low: float
-    high: float
-    """The interval at the level that Holm's procedure tests it at."""
-    p: float
-    """Corrected."""
-
-
-def t_two_sided(t: float, freedom: int) -> float:
-    """The p-value of Student's t."""
-    if math.isinf(t):
-        return 0.0
-    return float(mpmath.betainc(freedom / 2, 0.5, 0, freedom / (freedom + t * t), regularized=True))
-
-
-def t_point(level: float, freedom: int) -> float:
-    """The t whose two-sided p-value is `level`."""
-    low, high = 0.0, 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_two_sided(middle, freedom) > level else (low, middle)
-    return high
-
-
-def holm(differences: Mapping[str, Sequence[float]]) -> dict[str, Difference]:
-    """Each arm's differences over the seeds, tested together; nothing for fewer than two seeds."""
-    tested: dict[str, tuple[float, float, int, float]] = {}
-    for name, values in differences.items():
-        if len(values) < 2:
-            continue
-        mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-        t = abs(mean) / error if error else (math.inf if mean else 0.0)
-        tested[name] = mean, error, len(values) - 1, t_two_sided(t, len(values) - 1)
-    found, least = {}, 0.0
-    for place, name in enumerate(sorted(tested, key=lambda one: tested[one][3])):
-        mean, error, freedom, p = tested[name]
-        left = len(tested) - place
-        least = max(least, min(1.0, p * left))
-        margin = error * t_point(LEVEL / left, freedom)
-        found[name] = Difference(mean, mean - margin, mean + margin, least)
-    return found
-
-
 def run_of(options: argparse.Namespace, seed: int, name: str, settings: Sequence[str], base: Path | None) -> Path:
     """Make or finish an arm's run of a seed."""
     path: Path = options.runs / f"{seed}-{name.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
-    if base is not None and not path.exists():  # what is the same is found by its key
-        shutil.copytree(base, path, ignore=shutil.ignore_patterns("run.lock", "round-[1-9]*", "scorecards", "report*"))
     every = [f"seed={seed}", f"dataset.options.seed={seed}", f"training.tokens_per_round={options.tokens}"]
     every += (
         ["stopping.patience=99", "data.test_limit=10"] if options.split == "validation" else ["stopping.patience=99"]
     )
-    command = [sys.executable, "-m", "siked_cli", "distill", "--preset", options.preset]
-    command += ["--strategies", ",".join(options.strategies), "--run", str(path), "--plain", "--json"]
-    command += ["--fork"] if base is not None else []
-    for setting in (*every, *options.set, *settings):
-        command += ["--set", setting]
-    done = path.with_suffix(".json")
-    with done.open("w", encoding="utf-8") as out, path.with_suffix(".log").open("a", encoding="utf-8") as log:
-        subprocess.run(command, check=True, stdout=out, stderr=log)
-    return Path(json.loads(done.read_text(encoding="utf-8"))["run"])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an arm's student of a seed did."""
-
-    right: Mapping[str, bool]
-    """By problem."""
-    round: int
-    trained: int
-    """Tokens, of the rounds up to its own."""
-    shares: Mapping[str, float]
-    """Of the strategies that it chose."""
-
-    @property
-    def accuracy(self) -> float:
-        return 100 * sum(self.right.values()) / len(self.right)
-
-
-def outcome(path: Path, split: str) -> Outcome:
-    """Of a finished run."""
-    with attach(path, Registry.discover(), SilentReporter()) as run:
-        report = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
-        student, home = f"round-{report['chosen_round']}", run.recipe.dataset.name
-        card = evaluate(run, student, home, split)
-        right = {one.problem_id: one.right for one in results_of(run, student, home, split)}
-        rounds = report["rounds"][1 : report["chosen_round"] + 1]
-        shares = {one.strategy: one.share for one in card.strategies}
-    return Outcome(right, report["chosen_round"], sum(one["training_tokens"] for one in rounds), shares)
+    every.append(f"strategies=[{', '.join(options.strategies)}]")
+    return finish(path, options.preset, [*every, *options.set, *settings], base)
 
 
 def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str], dict[str, Any]]:
     """Lines of Markdown, and the same as plain values."""
     names = list(dict.fromkeys(name for by_arm in found.values() for name in by_arm))
     gaps = {
-        name: [
-            100 * float(np.mean([by_arm[of].right[one] - by_arm[name].right[one] for one in by_arm[of].right]))
-            for by_arm in found.values()
-            if name in by_arm and of in by_arm
-        ]
+        name: [ahead(by_arm[of], by_arm[name]) for by_arm in found.values() if name in by_arm and of in by_arm]
         for name in names
         if name != of
     }
@@ -200,13 +99,13 @@ def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str
             "shares": shares,
             "training_tokens": float(np.mean([one.trained for one in mine])),
         }
-        ahead = f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})" if difference else ""
+        gap = f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})" if difference else ""
         p = f"{difference.p:.3f}" if difference else ""
         seeds = ", ".join(f"{accuracy:.1f}" for accuracy in accuracies.values())
         chosen = ", ".join(f"{one} {share:.0f}" for one, share in shares.items())
         mean = float(np.mean(list(accuracies.values())))
         lines.append(
-            f"| {name} | {mean:.1f} | {ahead} | {p} | {seeds} | {values[name]['training_tokens']:,.0f} | {chosen} |"
+            f"| {name} | {mean:.1f} | {gap} | {p} | {seeds} | {values[name]['training_tokens']:,.0f} | {chosen} |"
         )
     return lines, values
 

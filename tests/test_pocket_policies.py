@@ -18,23 +18,28 @@ def benchmark(load: Callable[[Path], ModuleType]) -> ModuleType:
     return load(Path(__file__).parents[1] / "benchmarks" / "pocket_policies.py")
 
 
-def test_students_t_is_that_of_the_tables(benchmark: ModuleType) -> None:
+@pytest.fixture(scope="module")
+def arms(load: Callable[[Path], ModuleType]) -> ModuleType:
+    return load(Path(__file__).parents[1] / "benchmarks" / "arms.py")
+
+
+def test_students_t_is_that_of_the_tables(arms: ModuleType) -> None:
     for point, freedom, level in ((2.776, 4, 0.05), (12.706, 1, 0.05), (4.604, 4, 0.01)):
-        assert benchmark.t_two_sided(point, freedom) == pytest.approx(level, rel=2e-3)
-        assert benchmark.t_point(level, freedom) == pytest.approx(point, rel=1e-3)
+        assert arms.t_two_sided(point, freedom) == pytest.approx(level, rel=2e-3)
+        assert arms.t_point(level, freedom) == pytest.approx(point, rel=1e-3)
 
 
-def test_holm_corrects_the_most_certain_most(benchmark: ModuleType) -> None:
+def test_holm_corrects_the_most_certain_most(arms: ModuleType) -> None:
     sure, unsure, level = [5.0, 5.5, 6.0, 5.2, 5.8], [1.0, -1.0, 3.0, 0.5, -0.5], [2.0, 2.5, 4.0, 1.0, 3.0]
-    found = benchmark.holm({"unsure": unsure, "sure": sure, "level": level, "alone": [3.0]})
+    found = arms.holm({"unsure": unsure, "sure": sure, "level": level, "alone": [3.0]})
     assert list(found) == ["sure", "level", "unsure"]
-    single = {name: benchmark.holm({name: values})[name] for name, values in (("sure", sure), ("unsure", unsure))}
+    single = {name: arms.holm({name: values})[name] for name, values in (("sure", sure), ("unsure", unsure))}
     assert found["sure"].p == pytest.approx(3 * single["sure"].p)
     assert found["unsure"].p == pytest.approx(single["unsure"].p)
     assert found["sure"].high - found["sure"].low > single["sure"].high - single["sure"].low
     assert found["unsure"].low == pytest.approx(single["unsure"].low)
     for name, one in found.items():
-        assert (one.low > 0 or one.high < 0) == (one.p <= benchmark.LEVEL), name
+        assert (one.low > 0 or one.high < 0) == (one.p <= arms.LEVEL), name
 
 
 def test_the_arms_make_sound_recipes(benchmark: ModuleType) -> None:
