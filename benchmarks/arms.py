@@ -2,7 +2,8 @@
 
 An arm is a preset with settings; a seed seeds its problems, teacher, training and sampling. A run is made by
 `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on. An arm's student of
-a seed is its round that is best on validation.
+a seed is its round that is best on validation. What it did may be kept in a file of results, a line of JSON each: an
+arm that is in it is not run again, also where its run is gone.
 
 Over seeds, differences are paired by problem within a seed and have Student's t; p-values of several are corrected by
 Holm's procedure, and each interval has the level at which Holm tests that difference.
@@ -16,16 +17,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import mpmath
 import numpy as np
 
+from siked_core.keys import digest
 from siked_core.models import read_side_file
+from siked_core.provenance import versions
 from siked_core.registry import Registry
 from siked_core.reporting import SilentReporter
 from siked_core.results import results_of
@@ -58,8 +62,10 @@ def finish(path: Path, preset: str, settings: Sequence[str], base: Path | None =
 class Outcome:
     """What an arm's student of a seed did."""
 
-    right: Mapping[str, bool]
-    """By problem."""
+    right: str
+    """A 1 or a 0 for each problem."""
+    problems: str
+    """Tells them and their order from others."""
     round: int
     trained: int
     """Tokens of prompts and targets, of the rounds up to its own, without the warm-up."""
@@ -73,7 +79,7 @@ class Outcome:
     @property
     def accuracy(self) -> float:
         """In per cent."""
-        return 100 * sum(self.right.values()) / len(self.right)
+        return 100 * self.right.count("1") / len(self.right)
 
 
 def outcome(path: Path, split: str) -> Outcome:
@@ -83,9 +89,10 @@ def outcome(path: Path, split: str) -> Outcome:
         best, home = report["chosen_round"], run.recipe.dataset.name
         student = f"round-{best}"
         card = evaluate(run, student, home, split)
-        right = {one.problem_id: one.right for one in results_of(run, student, home, split)}
+        answered = results_of(run, student, home, split)
         return Outcome(
-            right,
+            "".join("1" if one.right else "0" for one in answered),
+            digest([one.problem_id for one in answered]),
             best,
             sum(one["training_tokens"] for one in report["rounds"][1 : best + 1]),
             {one.strategy: one.share for one in card.strategies},
@@ -147,6 +154,36 @@ def holm(differences: Mapping[str, Sequence[float]]) -> dict[str, Difference]:
 
 
 def ahead(a: Outcome, b: Outcome) -> float:
-    """By how many points A is right more often than B, on the problems of both."""
-    shared = [one for one in a.right if one in b.right]
-    return 100 * float(np.mean([a.right[one] - b.right[one] for one in shared]))
+    """By how many points A is right more often than B, on the same problems."""
+    if a.problems != b.problems:
+        raise ValueError("these students were asked different problems")
+    return a.accuracy - b.accuracy
+
+
+class Results:
+    """The outcomes that a file keeps, and with what they were had."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._kept: dict[str, dict[str, Any]] = {}
+        if file is not None and file.exists():
+            for line in file.read_text(encoding="utf-8").splitlines():
+                kept = json.loads(line)
+                self._kept[_key(kept)] = kept
+
+    def of(self, preset: str, settings: Sequence[str], split: str, make: Callable[[], Path]) -> Outcome:
+        """An arm's outcome: from the file, or of the run that `make` finishes."""
+        mine = {"preset": preset, "settings": list(settings), "split": split}
+        kept = self._kept.get(_key(mine))
+        if kept is not None:
+            return Outcome(**kept["outcome"])
+        found = outcome(make(), split)
+        if self._file is not None:
+            line = json.dumps(mine | {"outcome": asdict(found), "with": versions()}, ensure_ascii=False)
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        return found
+
+
+def _key(kept: Mapping[str, Any]) -> str:
+    return digest([kept["preset"], kept["settings"], kept["split"]])

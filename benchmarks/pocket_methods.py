@@ -19,10 +19,11 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arms import Outcome, ahead, finish, holm, outcome
+from arms import Outcome, Results, ahead, finish, holm
 
 from siked_core.paired import Paired
 from siked_core.scorecard import Score
@@ -99,8 +100,7 @@ def difference(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[float, float, 
     if len(pairs) != 1:
         return None
     one, other = pairs[0]
-    shared = [name for name in one.right if name in other.right]
-    paired = Paired.of([other.right[name] for name in shared], [one.right[name] for name in shared])
+    paired = Paired.of([flag == "1" for flag in other.right], [flag == "1" for flag in one.right])
     low, high = paired.interval
     return 100 * paired.difference, 100 * low, 100 * high
 
@@ -141,12 +141,21 @@ def _accuracy(outcomes: Sequence[Outcome]) -> str:
     if len(outcomes) > 1:
         return f"{_mean(one.accuracy for one in outcomes):.1f} ({', '.join(f'{one.accuracy:.1f}' for one in outcomes)})"
     (only,) = outcomes
-    low, high = Score(sum(only.right.values()), len(only.right)).interval
+    low, high = Score(only.right.count("1"), len(only.right)).interval
     return f"{only.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _mean(values: object) -> float:
     return float(np.mean(list(values)))  # type: ignore[call-overload]
+
+
+def preset_of(options: argparse.Namespace, arm: Arm) -> str:
+    return f"{options.preset},{arm.layer}" if arm.layer else options.preset
+
+
+def settings_of(options: argparse.Namespace, seed: int, arm: Arm) -> list[str]:
+    """All that an arm of a seed is set to."""
+    return [f"seed={seed}", f"dataset.options.seed={seed}", "stopping.patience=99", *arm.settings, *options.set]
 
 
 def main() -> None:
@@ -157,9 +166,11 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="only these, and those that they are held against")
     parser.add_argument("--runs", type=Path, default=Path("runs/methods"), help="folder of the runs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill")
+    parser.add_argument("--results", type=Path, help="file of finished arms: those are not run again")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--table", type=Path, help="write the tables, in Markdown, to this file")
     options = parser.parse_args()
+    results = Results(options.results)
     tables: dict[str, list[str]] = {}
     values: dict[str, dict[str, dict[int, dict[str, object]]]] = {}
     for kind in options.groups:
@@ -167,17 +178,18 @@ def main() -> None:
         wanted = set(options.arms or group) | {group[name].against for name in options.arms or [] if name in group}
         found: dict[int, dict[str, Outcome]] = {seed: {} for seed in options.seeds}
         for seed in options.seeds:
-            paths: dict[str, Path] = {}
-            for name, arm in group.items():
-                if name not in wanted:
-                    continue
+
+            def run_of(name: str, group: Mapping[str, Arm] = group, seed: int = seed) -> Path:
+                arm = group[name]
                 path = options.runs / f"{seed}-{name.replace(', ', '-').replace(' ', '-')}"
-                every = (f"seed={seed}", f"dataset.options.seed={seed}", "stopping.patience=99")
-                preset = f"{options.preset},{arm.layer}" if arm.layer else options.preset
-                base = paths[arm.against] if arm.fork else None
-                paths[name] = finish(path, preset, [*every, *arm.settings, *options.set], base)
-                found[seed][name] = outcome(paths[name], "test")
-                print(f"seed {seed}, {name}: {found[seed][name].accuracy:.1f}", flush=True)
+                base = run_of(arm.against) if arm.fork else None
+                return finish(path, preset_of(options, arm), settings_of(options, seed, arm), base)
+
+            for name in [name for name in group if name in wanted]:
+                mine = settings_of(options, seed, group[name])
+                one = results.of(preset_of(options, group[name]), mine, "test", partial(run_of, name))
+                found[seed][name] = one
+                print(f"seed {seed}, {name}: {one.accuracy:.1f}", flush=True)
         tables[kind] = table(group, found)
         values[kind] = {
             name: {

@@ -12,7 +12,8 @@ choice, greedily; each arm's is its round that is best on validation.
 Differences to `--of` are paired by problem, with Student's t over the seeds. Of all that are tested p-values are
 corrected by Holm's procedure, and each interval has the level at which Holm tests that difference.
 
-Runs are `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on.
+Runs are `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on. Results of
+seeds that were run elsewhere are read from `--results`, to which this adds its own.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arms import Outcome, ahead, finish, holm, outcome
+from arms import Outcome, Results, ahead, finish, holm
 
 PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
 """Orders of SIKeD's biased mixing."""
@@ -62,15 +64,12 @@ def arms(strategies: Sequence[str]) -> dict[str, list[str]]:
     return together | alone
 
 
-def run_of(options: argparse.Namespace, seed: int, name: str, settings: Sequence[str], base: Path | None) -> Path:
-    """Make or finish an arm's run of a seed."""
-    path: Path = options.runs / f"{seed}-{name.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
+def settings_of(options: argparse.Namespace, seed: int, settings: Sequence[str]) -> list[str]:
+    """All that an arm of a seed is set to."""
     every = [f"seed={seed}", f"dataset.options.seed={seed}", f"training.tokens_per_round={options.tokens}"]
-    every += (
-        ["stopping.patience=99", "data.test_limit=10"] if options.split == "validation" else ["stopping.patience=99"]
-    )
-    every.append(f"strategies=[{', '.join(options.strategies)}]")
-    return finish(path, options.preset, [*every, *options.set, *settings], base)
+    every += ["stopping.patience=99", f"strategies=[{', '.join(options.strategies)}]"]
+    every += ["data.test_limit=10"] if options.split == "validation" else []
+    return [*every, *options.set, *settings]
 
 
 def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str], dict[str, Any]]:
@@ -121,26 +120,29 @@ def main() -> None:
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     parser.add_argument("--runs", type=Path, default=Path("runs/policies"), help="folder of the runs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill")
+    parser.add_argument("--results", type=Path, help="file of finished arms: those are not run again")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     known = arms(options.strategies)
     first = next(iter(known))
-    chosen = {name: known[name] for name in known if name == first or not options.arms or name in options.arms}
+    chosen = [name for name in known if name == first or not options.arms or name in options.arms]
     unknown = [name for name in [*(options.arms or []), options.of] if name not in known]
     if unknown:
         parser.error(f"there is no arm {unknown[0]!r}; there are: {'; '.join(known)}")
-    options.runs.mkdir(parents=True, exist_ok=True)
+    results = Results(options.results)
     found: dict[int, dict[str, Outcome]] = {seed: {} for seed in options.seeds}
     for seed in options.seeds:
-        base = None
-        for name, settings in chosen.items():
-            shared = None if name.startswith("only ") else base
-            path = run_of(options, seed, name, settings, shared)
-            base = base or path
-            found[seed][name] = outcome(path, options.split)
-            print(
-                f"seed {seed}, {name}: {found[seed][name].accuracy:.1f} (round {found[seed][name].round})", flush=True
-            )
+
+        def run_of(name: str, seed: int = seed) -> Path:
+            path = options.runs / f"{seed}-{name.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
+            base = None if name == first or name.startswith("only ") else run_of(first)
+            return finish(path, options.preset, settings_of(options, seed, known[name]), base)
+
+        for name in chosen:
+            mine = settings_of(options, seed, known[name])
+            one = results.of(options.preset, mine, options.split, partial(run_of, name))
+            found[seed][name] = one
+            print(f"seed {seed}, {name}: {one.accuracy:.1f} (round {one.round})", flush=True)
     lines, values = table(found, options.of)
     document = {name: getattr(options, name) for name in ("preset", "strategies", "tokens", "split", "seeds", "set")}
     if options.json:

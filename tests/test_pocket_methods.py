@@ -35,8 +35,8 @@ def test_every_arm_makes_a_sound_recipe_and_names_one_before_it(benchmark: Modul
 
 def test_a_method_is_held_against_its_own(benchmark: ModuleType) -> None:
     def outcome(right: str) -> object:
-        flags = {str(place): one == "x" for place, one in enumerate(right)}
-        return benchmark.Outcome(flags, 0, 500, {"cot": 1.0}, warm_up=2000, sampled=300)
+        flags = "".join("1" if one == "x" else "0" for one in right)
+        return benchmark.Outcome(flags, "these", 0, 500, {"cot": 1.0}, warm_up=2000, sampled=300)
 
     group = {"plain": benchmark.Arm(()), "better": benchmark.Arm((), "plain"), "not run": benchmark.Arm((), "plain")}
     one_seed = {1: {"plain": outcome("xx......"), "better": outcome("xxxxxx..")}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -59,8 +60,8 @@ def test_the_arms_make_sound_recipes(benchmark: ModuleType) -> None:
 
 def test_a_table_holds_every_arm_against_one(benchmark: ModuleType) -> None:
     def outcome(right: str) -> object:
-        flags = {str(place): one == "x" for place, one in enumerate(right)}
-        return benchmark.Outcome(flags, 1, 1000, {"cot": 0.5})
+        flags = "".join("1" if one == "x" else "0" for one in right)
+        return benchmark.Outcome(flags, "these", 1, 1000, {"cot": 0.5})
 
     found = {
         1: {"utility": outcome("xxxx"), "all": outcome("xx..")},
@@ -72,3 +73,25 @@ def test_a_table_holds_every_arm_against_one(benchmark: ModuleType) -> None:
     assert values["utility"]["difference"] is None
     assert lines[2].startswith("| utility | 87.5 |  |")
     assert "+37.5" in lines[3]
+
+
+def test_what_a_file_of_results_has_is_not_run_again(arms: ModuleType, tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "results.jsonl"
+    monkeypatch.setattr(arms, "outcome", lambda path, split: arms.Outcome("110", "these", 2, 900, {"cot": 1.0}, 10, 20))
+    made = []
+
+    def make() -> Path:
+        made.append(1)
+        return tmp_path
+
+    first = arms.Results(file).of("pocket", ["seed=1"], "test", make)
+    again = arms.Results(file).of("pocket", ["seed=1"], "test", make)
+    assert first == again
+    assert len(made) == 1
+    arms.Results(file).of("pocket", ["seed=1"], "validation", make)
+    arms.Results(file).of("pocket", ["seed=2"], "test", make)
+    assert len(made) == 3
+    assert len(file.read_text().splitlines()) == 3
+    other = arms.Outcome("110", "others", 2, 900, {"cot": 1.0})
+    with pytest.raises(ValueError, match="different problems"):
+        arms.ahead(first, other)
