@@ -43,18 +43,23 @@ LEVEL = 0.05
 def finish(path: Path, preset: str, settings: Sequence[str], base: Path | None = None) -> Path:
     """Make or finish a run, as a fork of `base` if there is one: what is the same there is found by its key.
 
-    Beside the run lie what `siked distill` printed, `PATH.json`, and its progress, `PATH.log`.
+    Beside the run lie what `siked distill` printed, `PATH.json`, its progress, `PATH.log`, and what it was asked for,
+    `PATH.settings`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    done, asked = path.with_suffix(".json"), path.with_suffix(".settings")
+    wanted = json.dumps([preset, *settings])
+    if asked.exists() and asked.read_text(encoding="utf-8") == wanted:  # a fork of a finished one would be another fork
+        return Path(json.loads(done.read_text(encoding="utf-8"))["run"])
     if base is not None and not path.exists():
         shutil.copytree(base, path, ignore=shutil.ignore_patterns("run.lock", "round-[1-9]*", "scorecards", "report*"))
     command = [sys.executable, "-m", "siked_cli", "distill", "--preset", preset, "--run", str(path)]
     command += ["--plain", "--json", *(["--fork"] if base is not None else [])]
     for setting in settings:
         command += ["--set", setting]
-    done = path.with_suffix(".json")
     with done.open("w", encoding="utf-8") as out, path.with_suffix(".log").open("a", encoding="utf-8") as log:
         subprocess.run(command, check=True, stdout=out, stderr=log)
+    asked.write_text(wanted, encoding="utf-8")
     return Path(json.loads(done.read_text(encoding="utf-8"))["run"])
 
 
