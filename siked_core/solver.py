@@ -283,7 +283,7 @@ def folder_of(student: str | Path, runs: Path = Path("runs"), say: Callable[[str
     for folder in (Path(name).expanduser(), locate(name, runs)):
         if folder.is_dir():
             return find_student(folder)
-    if is_hub_name(name):
+    if is_hub_name(name) and not Path(name).parent.is_dir():  # a misspelt path is no name on the hub
         if say is not None:
             say(f"There is no folder {name} here: looking for it on the Hugging Face hub.")
         folder = fetched(name)

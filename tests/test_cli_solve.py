@@ -153,7 +153,7 @@ def test_a_temperature_is_for_every_attempt(student: Path, registry: Registry) -
     assert solver.plan(Asking(temperature=0))[1] == [Wish()]
 
 
-def test_a_student_from_the_hubs_cache(student: Path, registry: Registry, tmp_path: Path, solve: Any) -> None:
+def test_a_student_from_the_hubs_cache(registry: Registry, tmp_path: Path, siked: Callable[..., Any]) -> None:
     """As `huggingface_hub` keeps what it has fetched; there is no network here."""
     code = (
         "import sys; from siked_core.solver import folder_of\n"
@@ -177,6 +177,7 @@ def test_a_student_from_the_hubs_cache(student: Path, registry: Registry, tmp_pa
     assert "There is no student 'ann/other': it is no run and no folder here, and it is not in the local" in missing
     with pytest.raises(ModelError, match="There is no trained student"):
         Solver(tmp_path, registry=registry)
+    assert "Unknown run 'hub/other'" in siked("solve", "hub/other", "1+1?", code=2).err, "a folder of that name is here"
 
 
 # What is shown
