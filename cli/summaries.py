@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.text import Text
 
-from siked_cli import figures
+from siked_core import figures
 from siked_core.records import Status
 from siked_core.scorecard import MixtureSummary, PoolSummary
-
-if TYPE_CHECKING:
-    from siked_core.solve import Solution
 
 
 def pool_lines(name: str, summary: PoolSummary) -> list[Text]:
@@ -58,19 +53,3 @@ def mixture_lines(round_: int, summary: MixtureSummary) -> list[Text]:
             for name, number in part.items()
         ),
     ]
-
-
-def solution_lines(solution: Solution) -> list[Text]:
-    """The strategy that was used, the rationale, and the answer that was computed from it."""
-    verdict = solution.verdict
-    strategy = solution.strategy or "none (the student wrote no known tag)"
-    answer = (verdict.answer, "bold green") if verdict.answer else (f"none: {_why(verdict.status, verdict.why)}", "red")
-    return [
-        Text.assemble("Strategy  ", (strategy, "bold")),
-        Text(f"\n{solution.text.rstrip()}\n" if solution.text.strip() else ""),
-        Text.assemble("Answer    ", answer),
-    ]
-
-
-def _why(status: Status, why: str) -> str:
-    return why or status.value.replace("_", " ")

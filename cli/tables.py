@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from siked_cli import figures
 from siked_cli.evidence_tables import diversity_tables, gain_table, policy_tables
 from siked_cli.summaries import failure_text
+from siked_core import figures
 from siked_core.scorecard import ORIGINAL, RoundReport, RunReport, Scorecard, StrategyScore
 
 WIDTH = 80

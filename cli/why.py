@@ -47,7 +47,7 @@ def command(
 def _lines(found: Lineage) -> list[Text]:
     from rich.text import Text
 
-    from siked_cli import figures
+    from siked_core import figures
 
     chosen = found.strategy or "none that the run knows"
     strategy = f"{found.requested}, as it was told" if found.requested else f"{chosen}, of its own choice"

@@ -13,7 +13,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from siked_core.card import write_card
+from siked_core.card import facts_of, write_card
 from siked_core.diversity import Diversity, alarms
 from siked_core.files import write_text
 from siked_core.models import SIDE_FILE, read_side_file
@@ -71,8 +71,7 @@ def distill(run: Run) -> RunReport:
         training_tokens=_training_tokens(run, rounds),
         perplexity=_perplexity(run, rounds),
     )
-    cards = [card for card in report.test if card.student == best.student]
-    write_card(run.student(best.student), run.recipe, cards, report.perplexity)
+    write_card(run.student(best.student), facts_of(run, best.student, perplexity=report.perplexity))
     keep_counts(run)
     spending = {**document(run.path, run.recipe), "quoted": against(run.path, run.recipe)}
     report = replace(report, spending=spending)
