@@ -120,7 +120,9 @@ class Meter:
         for strategy, mine in places.items():
             of_prompts, of_completions = self._tallies[strategy]
             again = {place: several[place] > 1 for place in mine}
-            most_in = sum(several[place] * (prompts[place] + again[place] * (prompts[place] + max_tokens)) for place in mine)
+            most_in = sum(
+                several[place] * (prompts[place] + again[place] * (prompts[place] + max_tokens)) for place in mine
+            )
             inside += of_prompts.at_most(len(mine), most_in)
             out += of_completions.at_most(len(mine), sum(max_tokens * (1 + again[place]) for place in mine))
         each_s = (self._clock() - self._started) / self._here.samples if self._here.samples else 0.0

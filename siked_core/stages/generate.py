@@ -67,17 +67,15 @@ class Wanted:
         return self.problem.id, self.strategy.name if self.strategy else None
 
 
-def teacher_wants(
-    generator: Generator, strategies: Sequence[Strategy], problems: Sequence[Problem], samples: int
-) -> list[Wanted]:
-    """What is asked of a teacher: each problem under each strategy, so many times. One that writes from a solution
-    writes it down in one turn."""
+def teacher_wants(run: Run, generator: Generator, problems: Sequence[Problem], samples: int) -> list[Wanted]:
+    """What is asked of a teacher: each problem under each strategy of the run, so many times. One that writes from a
+    solution writes it down in one turn."""
     return [
         Wanted(problem, strategy, prompt, draw, turns)
-        for strategy in strategies
+        for strategy in run.strategies.values()
         for problem in problems
         for prompt in [strategy.teacher_prompt(problem)]
-        for turns in [turns_of(strategy, problem, generator)]
+        for turns in [turns_of(strategy, problem, generator, run.recipe.reasoning)]
         for draw in range(samples)
     ]
 

@@ -42,7 +42,8 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
         RunError: there is nothing to train on.
     """
     name = baseline or f"round-{round}"
-    finished = Finished(run, f"mix {name}", pools=[*pools_of(round), *hinted_pools_of(run, round)], files=[run.mixture(name)])
+    pools = [*pools_of(round), *hinted_pools_of(run, round)]
+    finished = Finished(run, f"mix {name}", pools=pools, files=[run.mixture(name)])
     if (outcome := finished.outcome()) is not None:
         return MixtureSummary.from_dict(outcome)
     with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixture") as progress:
@@ -106,9 +107,7 @@ def choose_by(run: Run, round: int, policy: OpenedPolicy, rows: pl.DataFrame, at
     return _weighed(run, chosen, rows)
 
 
-def offered(
-    run: Run, round: int, attempts: pl.DataFrame, earlier: bool = False, hinted: bool = False
-) -> pl.DataFrame:
+def offered(run: Run, round: int, attempts: pl.DataFrame, earlier: bool = False, hinted: bool = False) -> pl.DataFrame:
     """The candidates of a round: those of its problems.
 
     Args:
@@ -132,11 +131,10 @@ def _with_hinted(
     letter the same rationale is not taken twice."""
     import polars as pl
 
-    rows = rows.with_columns(hinted=pl.lit(False))
     pools = [pool for pool in hinted_pools_of(run, round) if students or pool == hinted_pool(POOL)]
     if not pools:
         return rows
-    told = ledger(_judged(run, pools)).with_columns(pass_rate=pl.lit(None, pl.Float64))
+    told = ledger(judged_in(run, pools)).with_columns(pass_rate=pl.lit(None, pl.Float64))
     more = candidates(told, round, run.recipe.mixing.keep, earlier).with_columns(hinted=pl.lit(True))
     same = [*PLACE, "rationale_hash"]
     return pl.concat([rows, more.join(rows, on=same, how="anti", maintain_order="left")])
@@ -169,10 +167,11 @@ def _weighed(run: Run, chosen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
 def judged(run: Run, round: int) -> pl.DataFrame:
     """Every sample with its verdict, without texts, that a round knows of: the teacher's, and the student's up to that
     round, but for what was written with the answer told. Columns: those of the ledger, without the pass rate."""
-    return _judged(run, pools_of(round))
+    return judged_in(run, pools_of(round))
 
 
-def _judged(run: Run, pools: Sequence[str]) -> pl.DataFrame:
+def judged_in(run: Run, pools: Sequence[str]) -> pl.DataFrame:
+    """The same of these pools of training problems."""
     import polars as pl
 
     asked = asked_of(problems(run, "train"))

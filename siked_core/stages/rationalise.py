@@ -1,7 +1,7 @@
 """What was not solved, asked again with the right answer as a hint (STaR, arXiv 2203.14465).
 
-It follows a teacher's or a student's pool, and fills a pool of its own, `hinted/POOL`, as any pool is filled: resumable,
-capped, verified. A rationale that comes of it is trained on as an answer to the question without the hint.
+It follows a teacher's or a student's pool, and fills a pool of its own, `hinted/POOL`, as any pool is filled:
+resumable, capped, verified. A rationale that comes of it is trained on as an answer to the question without the hint.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def teach(run: Run) -> PoolSummary:
     generator = open_teacher(run)
 
     def wants(some: Sequence[Problem], samples: int) -> list[Wanted]:
-        return teacher_wants(generator, list(run.strategies.values()), some, samples)
+        return teacher_wants(run, generator, some, samples)
 
     summary = fill(
         run,

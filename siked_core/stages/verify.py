@@ -135,7 +135,7 @@ def summarise(table: pl.DataFrame, problem_count: int, set_aside: int = 0) -> Po
 def _asked(run: Run, pool: str, attempts: pl.DataFrame, all: int) -> int:
     """How many problems a pool is about."""
     if is_hinted(pool):
-        return attempts.get_column("problem_id").n_unique()
+        return int(attempts.get_column("problem_id").n_unique())
     return len(dealt(run, int(pool.removeprefix("round-")))) if pool.startswith("round-") else all
 
 
