@@ -58,7 +58,7 @@ class Star(MixingPolicy):
             others = others.join(taught, on="key", how="anti", maintain_order="left")
         if "weight" in others.columns:
             told = told.with_columns(weight=pl.lit(1.0))
-        return pl.concat([others, told.select(others.columns)])
+        return pl.concat([others, told.select(set(others.columns) & set(told.columns))], how="diagonal")
 
 
 @hookimpl

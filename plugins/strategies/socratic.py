@@ -42,9 +42,10 @@ _LINE = re.compile(
     r"[ ]*+[:.)][ ]*+(?P<text>.*)",
     re.IGNORECASE,
 )
-DECOMPOSER = (
-    "Split the word problem into simpler sub-questions that lead to its answer, from the easiest to the one that was "
-    'asked. Write each on a line of its own, as "Q1: ...", "Q2: ...". Answer none of them.'
+WHOLE = (
+    'Solve the word problem in two parts. First split it into simpler sub-questions: "Q1: ...", "Q2: ...". Then answer '
+    'them in the same order, with the arithmetic: "A1: ...", "A2: ...". The last line must be "The answer is N.", '
+    "where N is the number alone, without its unit."
 )
 SOLVER = (
     "You are given a word problem and, one at a time, the sub-questions that lead to its answer. Answer each in one "
@@ -55,8 +56,8 @@ SOLVER = (
 
 class SocraticOptions(StrategyOptions):
     iterative: bool = Field(True, description="the teacher answers the sub-questions one by one, a turn each")
-    decomposer: str = Field(DECOMPOSER, description="tells the teacher to ask the sub-questions")
-    solver: str = Field(SOLVER, description="tells the teacher to answer them")
+    solver: str = Field(SOLVER, description="tells the teacher to answer them; `instruction` is to ask them")
+    whole: str = Field(WHOLE, description="stands for the bank's instruction where the teacher writes all in one turn")
     most: int = Field(10, ge=1, le=15, description="sub-questions that are answered at all; of more, none is")
 
 
@@ -71,13 +72,14 @@ class Socratic(Strategy):
     # What the teacher is asked.
 
     def teacher_prompt(self, problem: Problem) -> Prompt:
-        """The decomposer's prompt: its examples end with their sub-questions."""
-        if not self.options.iterative:
-            return super().teacher_prompt(problem)
-        messages = [Message("system", self.options.decomposer)]
+        """The decomposer's prompt: of the worked examples it has the sub-questions."""
+        instruction = self.bank.instruction
+        if not self.options.iterative and self.options.instruction is None:
+            instruction = self.options.whole
+        messages = [Message("system", instruction)] if instruction else []
         for shot in self.bank.shots[: self.options.shots]:
-            asked = _asked(_split(shot.completion)[0])
-            messages += [Message("user", self.bank.render(shot.question)), Message("assistant", asked)]
+            said = (self.options.iterative and _asked(_split(shot.completion)[0])) or shot.completion
+            messages += [Message("user", self.bank.render(shot.question)), Message("assistant", said)]
         return Prompt((*messages, Message("user", self.bank.render(problem.question))))
 
     @property
@@ -137,9 +139,7 @@ class Socratic(Strategy):
             if not question:
                 return Unreadable(f"Sub-question {number} is empty.")
             if number > len(answers) or not " ".join(answers[number - 1]).strip():
-                return Unreadable(
-                    f'Sub-question {number} has no answer: it stands on a line that starts with "A{number}:".'
-                )
+                return Unreadable(f'Sub-question {number} has no answer: its line starts with "A{number}:".')
         if len(answers) > len(questions):
             return Unreadable(f"Answer {len(questions) + 1} answers no sub-question.")
         final = stated("\n".join(answers[-1]))
