@@ -249,6 +249,25 @@ def test_it_goes_on_where_it_was_interrupted(tiny: Path, tmp_path: Path, monkeyp
     assert summary.hinted.samples == sum(bool(HINT.search(prompt)) for prompt in Speaker.asked) > kept.height
 
 
+def test_nothing_is_asked_again_where_all_is_solved(tiny: Path, tmp_path: Path) -> None:
+    class Able(Tutor):
+        """Knows every answer."""
+
+        def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+            for place, request in enumerate(requests):
+                sum_ = request.problem.question.rstrip("?")
+                yield place, Completion(f"{sum_}={request.problem.answer}!", "stop", 3, 5)
+
+    everything = toy_registry(Spelled, Able, Pupil, Star, SelfOnly)
+    with start(recipe_of(tiny), everything, SilentReporter(), runs=tmp_path, name="run") as opened:
+        summary = teach(opened)
+        assert summary.hinted is not None
+        assert (summary.correct, summary.hinted.samples) == (summary.samples, 0)
+        assert teach(opened) == summary
+        assert mix(opened, 0).hinted == 0
+        assert quote(opened, 3)["steps"][0]["samples"]["expected"] == summary.samples
+
+
 def test_a_cap_pauses_it(tiny: Path, tmp_path: Path) -> None:
     teacher = {"generator": "tutor", "samples": 1, "max_tokens": 6, "rationalise": {}}
     recipe = recipe_of(tiny, teacher=teacher, caps={"tokens": 100})
