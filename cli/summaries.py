@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from siked_core import figures
+from siked_core.hint import HINTED
 from siked_core.records import Status
 from siked_core.scorecard import MixtureSummary, PoolSummary
 
@@ -30,6 +31,8 @@ def pool_lines(name: str, summary: PoolSummary) -> list[Text]:
     failures = failure_text(summary)
     if failures:
         lines.append(Text(f"  not correct: {failures}"))
+    if summary.hinted is not None:
+        lines += pool_lines(f"{HINTED}/{name} (asked again, the answer told)", summary.hinted)
     return lines
 
 
@@ -41,11 +44,12 @@ def failure_text(summary: PoolSummary) -> str:
 
 def mixture_lines(round_: int, summary: MixtureSummary) -> list[Text]:
     """How many rows, of which strategy and source."""
+    told = f" ({figures.count(summary.hinted)} written with the answer told)" if summary.hinted else ""
     alpha = figures.percent(summary.by_source.get("teacher", 0), summary.rows)
     return [
         Text.assemble(
             (f"Mixture of round {round_}", "bold"),
-            f"  {figures.count(summary.rows)} rows; the teacher's share α is {alpha}",
+            f"  {figures.count(summary.rows)} rows{told}; the teacher's share α is {alpha}",
         ),
         *(
             Text(f"  {name:<10} {figures.count(number):>8}")

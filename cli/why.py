@@ -58,6 +58,7 @@ def _lines(found: Lineage) -> list[Text]:
         _field("Problem", f"{found.problem.id}  gold answer {found.problem.answer or 'unknown'}"),
         *_block(found.problem.question),
         _field("Strategy", strategy),
+        *([_field("Hint", "whoever wrote it had been told the answer")] if found.hinted else []),
         *_origin(found.origin),
         _field(
             "Tokens",
