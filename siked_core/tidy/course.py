@@ -29,8 +29,8 @@ ROUNDS: dict[str, str] = {
     "rows": "of its mixture",
     "alpha": "the teacher's share of the rows (SIKeD, section 3)",
     "alpha_by_weight": "the teacher's share of all weight",
-    "kl": "KL(strategies of the mixture, by weight ‖ strategies of the student's own correct samples of that round), in "
-    "nats; null in round 0, and where it is infinite",
+    "kl": "KL(strategies of the mixture, by weight ‖ strategies of the student's own correct samples of that round), "
+    "in nats; null in round 0, and where it is infinite",
 }
 STAGES: dict[str, str] = {
     "stage": "as the manifest names it",

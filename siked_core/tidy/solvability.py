@@ -1,4 +1,4 @@
-"""The solvability map: which problem is solved under which strategy, by the teacher and by the student of each round."""
+"""The solvability map: which problem is solved under which strategy, by the teacher and by each round's student."""
 
 from __future__ import annotations
 
