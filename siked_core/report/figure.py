@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 FLUID = "container"
 """As wide as the page allows."""
+FAMILIES = 30
+"""That a figure shows."""
 _DATA = "shown"
 WIDTH = 560
 """Pixels, of a figure in a file."""
@@ -77,6 +79,19 @@ def coloured(colours: Mapping[str, str], used: Sequence[str], title: str = "stra
     names = [name for name in colours if name in set(used)]
     scale = alt.Scale(domain=names, range=[colours[name] for name in names])
     return {"scale": scale, "legend": alt.Legend(title=title, symbolOpacity=1), "sort": names}
+
+
+def most_common(table: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The rows of the largest families, as many as can be told apart in a figure, and a sentence where some are left
+    out. A table of `siked_core.tidy` with the columns family and `total` or `problems`."""
+    import polars as pl
+
+    size = "total" if "total" in table.columns else "problems"
+    sizes = table.group_by("family").agg(pl.col(size).max()).sort(size, "family", descending=[True, False])
+    if sizes.height <= FAMILIES:
+        return table, ""
+    kept = table.join(sizes.head(FAMILIES), on="family", how="semi", maintain_order="left")
+    return kept, f" Only the {FAMILIES} largest of {sizes.height:,} families are drawn."
 
 
 def percent(share: float | None) -> str:

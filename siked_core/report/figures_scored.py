@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from siked_core.report.figure import WIDTH, Figure, coloured, figure, names, percent, shown
+from siked_core.report.figure import WIDTH, Figure, coloured, figure, most_common, names, percent, shown
 from siked_core.report.gathered import Gathered
 from siked_core.scorecard import Score
 from siked_core.tidy.scored import ALL
@@ -218,6 +218,8 @@ def families(found: Gathered) -> Figure | None:
     if len(kinds) < 2:
         return None
     by = table.get_column("by")[0]
+    table, left = most_common(table)
+    kinds = table.get_column("family").unique().sort().to_list()
     table = table.select("family", "round", "strategy", "questions", "total", "share", "correct")
     bars = _stacked(alt.Chart(), found, table, "share").properties(width=120, height=90)
     chart = bars.facet(alt.Facet("family:N", title=None, sort=kinds), columns=BESIDE, data=shown()).properties(
@@ -232,7 +234,8 @@ def families(found: Gathered) -> Figure | None:
         f"In round {top.get_column('round')[0]} {most} is the most used in {count} of {top.height} families",
         "One panel a family of problems, one bar a round"
         + (": which strategy the student names." if by == "own choice" else f": by which strategy the {by} answers.")
-        + " Problems of different kinds are solved best in different ways; here it shows whether the student knows.",
+        + " Problems of different kinds are solved best in different ways; here it shows whether the student knows."
+        + left,
         f"The strategy that is used most in the last round, by family: {said}.",
         chart,
         table,

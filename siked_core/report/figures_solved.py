@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from siked_core.report.figure import Figure, coloured, figure, percent, shown
+from siked_core.report.figure import Figure, coloured, figure, most_common, percent, shown
 from siked_core.report.gathered import Gathered
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def by_family(found: Gathered, questions: str) -> Figure | None:
     if table.is_empty():
         return None
     table = table.with_columns(family=pl.when(pl.col("family") == "").then(pl.lit("all")).otherwise(pl.col("family")))
+    table, left = most_common(table)
     who = table.get_column("who").unique(maintain_order=True).to_list()
     kinds = table.get_column("family").unique().sort().to_list()
     used = [name for name in found.colours if name in set(table.get_column("strategy"))]
@@ -74,7 +75,7 @@ def by_family(found: Gathered, questions: str) -> Figure | None:
         f"solved-{questions}",
         f"{who[-1]} solves most {questions} problems by {last['strategy']}: {percent(last['share'])} of them",
         f"The share of {QUESTIONS[questions]}, that have at least one right sample, by kind of problem. Brighter is "
-        "more. A row with one bright cell is a kind that only one strategy suits.",
+        f"more. A row with one bright cell is a kind that only one strategy suits.{left}",
         f"The strategy that solves most {questions} problems: {said}.",
         chart,
         table,
@@ -131,7 +132,7 @@ def by_problem(found: Gathered, questions: str) -> Figure | None:
         f"map-{questions}",
         f"Of {asked:,} {questions} problems, {who[-1]} solves {one:,} under one strategy only and {none:,} under none",
         "Each thin column is one problem, the same in every panel; it is coloured where the strategy of its line "
-        f"solved it (paler: not every sample did), grey where it was tried in vain, blank where it was not tried.{left}",
+        f"solved it (paler: not every sample did), grey where it was tried in vain, blank where it was not.{left}",
         f"Problems solved, {QUESTIONS[questions]}. {said}.",
         chart,
         table.drop("place"),

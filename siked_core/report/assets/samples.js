@@ -12,10 +12,18 @@
   const form = document.getElementById("filters");
   const search = document.getElementById("filter-text");
 
-  const packed = document.getElementById("sample-data").textContent.trim();
-  const bytes = Uint8Array.from(atob(packed), (one) => one.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const { names, problems, rows } = JSON.parse(await new Response(stream).text());
+  async function unpacked() {
+    const packed = document.getElementById("sample-data").textContent.trim();
+    const bytes = Uint8Array.from(atob(packed), (one) => one.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(stream).text());
+  }
+
+  if (typeof DecompressionStream === "undefined") {
+    count.textContent = "This browser cannot unpack the samples: it needs DecompressionStream, which all have since 2023.";
+    return;
+  }
+  const { names, problems, rows } = await unpacked();
   const total = rows.key.length;
   const ofProblem = new Map();
   for (let at = 0; at < total; at++) {
@@ -270,4 +278,12 @@
     if (at >= 0) { choose(at); document.getElementById("samples").scrollIntoView(); }
   }
   document.documentElement.dataset.samples = "ready";
+
+  // Make ready for the first search while nothing else is to be done.
+  let next = 0;
+  function warmUp(deadline) {
+    while (next < total && deadline.timeRemaining() > 2) haystack(next++);
+    if (next < total) requestIdleCallback(warmUp);
+  }
+  if (window.requestIdleCallback) requestIdleCallback(warmUp);
 })();
