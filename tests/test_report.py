@@ -15,11 +15,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from siked_cli.report import HELD
 from siked_core.errors import RunError
 from siked_core.report import engine
 from siked_core.report.figure import FAMILIES, most_common
 from siked_core.report.figures import sections
-from siked_core.report.gathered import Gathered, gather
+from siked_core.report.gathered import SAMPLES, Gathered, gather
 from siked_core.report.images import write_images
 from siked_core.report.page import page
 from siked_core.report.palette import strategy_colours
@@ -290,6 +291,10 @@ def test_two_runs_stand_side_by_side(toy_runs: Path, tmp_path: Path) -> None:
 
 
 # The commands
+
+
+def test_the_command_and_the_core_agree_on_how_many_samples_a_page_holds() -> None:
+    assert HELD == SAMPLES
 
 
 @pytest.fixture

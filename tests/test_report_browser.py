@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -49,7 +50,8 @@ def folder(toy_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         rationale=pl.when(first).then(pl.lit(CODE)).otherwise("rationale"),
         text=pl.when(first).then(pl.lit(HOSTILE)).otherwise("text"),
     )
-    (made / "one.html").write_bytes(page([replace(found, samples=samples)])[0])
+    with patch.dict("siked_core.report.payload._CODE", {"same_text": "python"}):  # toys have no strategy of programs
+        (made / "one.html").write_bytes(page([replace(found, samples=samples)])[0])
     write_comparison(opened(toy_runs, "whole"), opened(toy_runs, "other"), made / "both.html")
     many = pl.concat([found.samples] * (50_000 // found.samples.height + 1)).head(50_000).with_row_index("n")
     many = many.with_columns(
@@ -128,8 +130,8 @@ def draw_all(browser: Any, colours: str) -> None:
 def test_every_plot_is_drawn_and_follows_the_theme(show: Callable[[str], Any], tmp_path: Path) -> None:
     browser = show("one.html")
     draw_all(browser, "light")
-    empty = "return [...document.querySelectorAll('[data-figure]')].filter(p => p.querySelector('svg, canvas').clientWidth < 150).length"
-    assert script(browser, empty) == 0
+    narrow = "p => p.querySelector('svg, canvas').getBoundingClientRect().width < 150"
+    assert script(browser, f"return [...document.querySelectorAll('[data-figure]')].filter({narrow}).length") == 0
     light = script(browser, "return getComputedStyle(document.body).backgroundColor")
     shot = tmp_path / "light.png"
     assert browser.save_screenshot(str(shot))
@@ -140,7 +142,6 @@ def test_every_plot_is_drawn_and_follows_the_theme(show: Callable[[str], Any], t
     assert shot.read_bytes() != (tmp_path / "dark.png").read_bytes()
     described = "return [...document.querySelectorAll('[data-figure] svg')].every(s => s.getAttribute('aria-label'))"
     assert script(browser, described)
-    browser.find_element("css selector", "#figure-accuracy summary:not(.vega-embed summary)")
     script(browser, "document.querySelector('#figure-accuracy > details > summary').click()")
     assert "round-0" in browser.find_element("css selector", "#figure-accuracy table").text
 
@@ -206,14 +207,16 @@ def test_a_sample_is_chosen_by_keys_and_shown_as_text(show: Callable[[str], Any]
     assert browser.title == title
 
 
-def test_code_is_highlighted(show: Callable[[str], Any], browser: Any) -> None:
+def test_code_is_highlighted(show: Callable[[str], Any]) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    show("one.html")
-    box = browser.find_element("id", "list")
-    box.send_keys(Keys.ARROW_DOWN)
-    assert not browser.find_elements("css selector", "#detail .k")  # toys have no strategy of programs
-    script(browser, "document.getElementById('sample-words').textContent = arguments[0]", "{}")
+    browser = show("one.html")
+    browser.find_element("id", "list").send_keys(Keys.ARROW_DOWN)
+    coloured = "return [...document.querySelectorAll('#detail pre .' + arguments[0])].map(one => one.textContent)"
+    assert script(browser, coloured, "k")[:2] == ["def", "return"]
+    assert script(browser, coloured, "n") == ["12", "7"]
+    assert script(browser, coloured, "c") == ["# what she has"]
+    assert script(browser, "return document.querySelector('#detail pre').textContent") == CODE
 
 
 def test_fifty_thousand_samples_answer_at_once(show: Callable[[str], Any]) -> None:

@@ -15,7 +15,7 @@ from siked_core.reporting import SilentReporter
 from siked_core.run import Run, attach
 from siked_core.stages.attempts import attempts_of
 from siked_core.testing import toy_registry
-from siked_core.tidy import course, drawn, scored, solvability, texts
+from siked_core.tidy import course, drawn, scored, solving, texts
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,8 @@ def test_every_table_has_the_columns_that_are_documented(run: Run, attempts: pl.
             "attempts": (tried, drawn.ATTEMPTS),
             "yields": (tidy.yields(tried), drawn.YIELDS),
             "verdicts": (tidy.verdicts(tried), drawn.VERDICTS),
-            "solvability": (solved, solvability.SOLVABILITY),
-            "solved": (tidy.solved(solved), solvability.SOLVED),
+            "solvability": (solved, solving.SOLVABILITY),
+            "solved": (tidy.solved(solved), solving.SOLVED),
             "mixtures": (mixtures, course.MIXTURES),
             "rounds": (tidy.rounds(mixtures, tried), course.ROUNDS),
             "stages": (tidy.stages(one), course.STAGES),
@@ -123,7 +123,7 @@ def test_the_map_knows_each_problem_under_each_strategy(run: Run, attempts: pl.D
         mine = forced.filter(pl.col("problem_id") == line["problem_id"])
         assert dict(mine.select("strategy", pl.col("correct") == 1).iter_rows()) == line["forced"]
     solved = tidy.solved(table)
-    assert solved.filter((pl.col("who") == "teacher"))["problems"].to_list() == [10, 10]
+    assert solved.filter(pl.col("who") == "teacher")["problems"].to_list() == [10, 10]
     assert set(solved.get_column("family")) == {"sum"}
 
 

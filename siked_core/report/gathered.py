@@ -11,7 +11,7 @@ from siked_core.loop import report
 from siked_core.report.palette import strategy_colours
 from siked_core.run import Run
 from siked_core.tidy.scored import scorecards
-from siked_core.tidy.solvability import SOLVABILITY
+from siked_core.tidy.solving import SOLVABILITY
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,7 +48,8 @@ class Gathered:
 
     @property
     def name(self) -> str:
-        return self.run.name
+        """The run's; what is no text in it (a directory's name may be any bytes) is a question mark."""
+        return self.run.name.encode("utf-8", "replace").decode("utf-8")
 
     @property
     def dataset(self) -> str:

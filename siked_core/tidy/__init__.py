@@ -14,7 +14,7 @@ Each table's columns are in a mapping beside the function that makes it.
 from siked_core.tidy.course import mixtures, predictions, rounds, stages
 from siked_core.tidy.drawn import attempts, verdicts, yields
 from siked_core.tidy.scored import accuracies, shares
-from siked_core.tidy.solvability import solvability, solved
+from siked_core.tidy.solving import solvability, solved
 from siked_core.tidy.texts import samples
 
 __all__ = [

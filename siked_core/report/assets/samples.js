@@ -125,7 +125,8 @@
   function verdict(at) {
     const status = field("status", at);
     const right = status === "correct";
-    return element("span", `${right ? "✓" : "✗"} ${plain(status)}`, right ? "good" : "bad");
+    const mark = right ? "✓" : status === null ? "–" : "✗";
+    return element("span", `${mark} ${plain(status)}`, right ? "good" : status === null ? "" : "bad");
   }
 
   function paint() {
