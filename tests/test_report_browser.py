@@ -141,8 +141,8 @@ def test_every_plot_is_drawn_and_follows_the_theme(show: Callable[[str], Any], t
     assert script(browser, "return getComputedStyle(document.body).backgroundColor") != light
     assert browser.save_screenshot(str(tmp_path / "dark.png"))
     assert shot.read_bytes() != (tmp_path / "dark.png").read_bytes()
-    described = "return [...document.querySelectorAll('[data-figure] svg')].every(s => s.getAttribute('aria-label'))"
-    assert script(browser, described)
+    described = "p => (p.querySelector('[role=graphics-document]').getAttribute('aria-label') ?? '').length > 20"
+    assert script(browser, f"return [...document.querySelectorAll('[data-figure]')].every({described})")
     script(browser, "document.querySelector('#figure-accuracy > details > summary').click()")
     assert "round-0" in browser.find_element("css selector", "#figure-accuracy table").text
 
@@ -235,7 +235,7 @@ def test_fifty_thousand_samples_answer_at_once(show: Callable[[str], Any]) -> No
     """
     script(browser, search, "made ready by the first")
     times = sorted(script(browser, search, text) for text in ("step 4999", "goes on", "nowhere", "step 1", "long"))
-    assert times[2] < 1000, times  # 60 ms on free cores
+    assert times[2] < 1000, times  # 50 to 250 ms each on busy cores
     script(browser, search, "step 49999 of")
     assert count(browser).startswith("1 of 50,000")
     script(browser, search, "")

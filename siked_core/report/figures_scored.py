@@ -55,7 +55,7 @@ def accuracy(found: Gathered) -> Figure | None:
         base.mark_point(filled=True, size=90, opacity=1).encode(y, shape),
         *(
             base.transform_filter(f"datum.split === '{split}'")
-            .mark_text(dx=9 * side, align="left" if side > 0 else "right", fontSize=11)
+            .mark_text(dx=9 * side, dy=-8, align="left" if side > 0 else "right", fontSize=11)
             .encode(y, text=alt.Text("accuracy:Q", format=".1%"))
             for split, side in (("validation", -1), ("test", 1))
         ),
@@ -64,7 +64,7 @@ def accuracy(found: Gathered) -> Figure | None:
         parts.insert(
             0,
             base.transform_filter("isValid(datum.oracle)")
-            .mark_tick(thickness=2, size=26, opacity=0.55, strokeDash=[3, 2])
+            .mark_tick(thickness=2, size=26, opacity=0.5)
             .encode(alt.Y("oracle:Q")),
         )
     on_validation = table.filter((pl.col("split") == "validation") & pl.col("round").is_not_null()).sort("round")
@@ -90,7 +90,7 @@ def accuracy(found: Gathered) -> Figure | None:
         "Each mark is one student; the upright line is its 95 % interval (Wilson). Round 0 is trained on the teacher "
         "alone, the published baseline “combined”; students that are no round are baselines. Rounds are chosen on "
         "validation, and test questions are asked once, at the end."
-        + (" The dashed tick is the oracle: the best strategy chosen for every question." if has_oracle else "")
+        + (" The pale tick is the oracle: the best strategy chosen for every question." if has_oracle else "")
     )
     chart = alt.layer(*parts).properties(width=WIDTH, height=300)
     numbers = table.select("student", "split", "correct", "total", "accuracy", "low", "high", "oracle", "chosen")
