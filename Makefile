@@ -8,7 +8,10 @@
 #   make test-ray    run the tests that spread work over a Ray cluster of two nodes on this machine
 #   make test-vllm   make an environment for vLLM, unless there is one, and run the tests that ask a real server
 #   make lint        formatting, lint, types
-#   make test-package  build the wheel, install it on its own, and run from it
+#   make docs        build the documentation as a site, strictly, into site/; no network is asked
+#   make test-package  build sdist and wheel, install the wheel on its own, and run from it
+#   make test-oldest the tests that a dependency is likely to break, with the oldest versions that pyproject.toml allows
+#   make test-newest the same with the newest that there are
 #   make fuzz        install atheris, and fuzz what reads a model's text for FUZZ_SECONDS (600)
 #   make clean       remove .venv, build products and caches (never runs/)
 #
@@ -17,6 +20,7 @@
 # RUN_ARGS="--rounds 1"  more options for the demo's run
 # PYTEST_ARGS="-k cot"   more options for pytest
 # PYTEST_JOBS=4          files that `make test` runs at a time (2; each takes a core and a gigabyte)
+# PACKAGE_DIR=dist       where `make test-package` leaves sdist and wheel (nowhere)
 # SIKED_VLLM_HOME=DIR    where the environment for vLLM is made and kept (~/.cache/siked/vllm; 3.5 GB without CUDA)
 
 PYTHON ?= python3
@@ -25,14 +29,18 @@ RUN_ARGS ?=
 PYTEST_ARGS ?=
 PYTEST_JOBS ?= 2
 FUZZ_SECONDS ?= 600
+PACKAGE_DIR ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt \
-	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+EXTRA_INDEX = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt $(EXTRA_INDEX)
+CORE_TESTS = $(addprefix tests/test_,$(addsuffix .py,registry recipe pool training loop generator_transformers \
+	cli_distill migration))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test test-recovery test-browser test-ray test-vllm lint test-package fuzz clean
+.PHONY: demo install test test-recovery test-browser test-ray test-vllm lint docs test-package test-oldest test-newest fuzz \
+	clean
 
 demo: install
 	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
@@ -60,15 +68,34 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 
-test-package: $(VENV)/.installed-test
-	bash .ci/test-package $(BIN)/python
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_command_reference.py --check
+	$(BIN)/python docs/make_recipe_table.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
+
+test-package: $(VENV)/.installed-dev
+	PACKAGE_DIR=$(PACKAGE_DIR) bash .ci/test-package $(BIN)/python
+
+# Environments of their own, with siked's dependencies and pytest alone.
+test-oldest test-newest: test-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest -m "not recovery and not ray and not vllm" $(CORE_TESTS) $(PYTEST_ARGS)
+
+.venv-oldest/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --constraint constraints-oldest.txt $(EXTRA_INDEX) -e . pytest hypothesis
+	touch $@
+
+.venv-newest/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --upgrade $(EXTRA_INDEX) -e . pytest hypothesis
+	touch $@
 
 fuzz: $(VENV)/.installed-test
 	$(INSTALL) atheris
 	$(BIN)/python benchmarks/fuzz.py --seconds $(FUZZ_SECONDS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info examples/*/build examples/*/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist site *.egg-info examples/*/build examples/*/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second `make` does nothing until pyproject.toml or constraints.txt changes. Each larger installation

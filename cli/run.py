@@ -1,4 +1,5 @@
-"""`siked run check` and `siked run repair`: whether a run's directory is sound, and what to do where it is not."""
+"""`siked run check`, `repair` and `migrate`: whether a run's directory is sound and of today's format, and what to do
+where it is not."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import typer
 from siked_cli.options import DEFAULT_RUNS, Json, RunName, Runs
 from siked_cli.output import Output
 
-app = typer.Typer(no_args_is_help=True, help="Look a run's directory over, and make a damaged one usable again.")
+app = typer.Typer(no_args_is_help=True, help="Look a run's directory over; mend a damaged one; migrate an older one.")
 
 
 @app.command("check")
@@ -67,6 +68,26 @@ def repair(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
         output.show(f"Set aside in {done.folder}.")
     if done.again:
         output.show("Made again by the command that made the run:", *(f"  {line}" for line in done.again))
+
+
+@app.command("migrate")
+def migrate(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+    """Bring a run that an older siked made into the format of this one, and keep a copy of what that replaces.
+
+    Nothing is lost where it is interrupted: the same command finishes it. Says where the copy lies.
+    """
+    from siked_core.migration import migrate as bring
+
+    path = _located(run, runs)
+    done = bring(path)
+    output = Output(json=json)
+    output.document({"run": str(path), **asdict(done)})
+    if done.kept:
+        output.show(
+            f"{path}: format {done.before} became {done.after}. What was replaced is in {', '.join(done.kept)}."
+        )
+    else:
+        output.show(f"{path} is in format {done.after}, as this siked makes it: there was nothing to do.")
 
 
 def _located(run: str, runs: Path) -> Path:

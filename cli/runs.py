@@ -9,7 +9,8 @@ from typing import Any
 from siked_cli.options import DEFAULT_RUNS, Json, Runs
 from siked_cli.output import Output
 from siked_core import figures
-from siked_core.errors import SikedError
+from siked_core.errors import FormatError, SikedError
+from siked_core.manifest import read_manifest
 from siked_core.scorecard import Score
 
 
@@ -57,7 +58,7 @@ def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
     """One run, from its files. A damaged one is listed as such: it must not hide the others."""
     run = manifest.parent
     try:
-        content = json_text.loads(manifest.read_text(encoding="utf-8"))
+        content = read_manifest(run)
         recipe = content["recipe"]
         stages = content["stages"]
         under_way = [name for name, stage in stages.items() if stage.get("state") == "running"]
@@ -82,7 +83,7 @@ def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SikedError) as error:
         return {
             "run": run.name,
-            "state": f"damaged: {error}",
+            "state": _unreadable(error),
             "created": "",
             "preset": "",
             "dataset": "",
@@ -96,6 +97,12 @@ def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
             "bytes": _bytes(run),
             "pools_at": None,
         }
+
+
+def _unreadable(error: Exception) -> str:
+    if isinstance(error, FormatError):
+        return "another siked's: see siked run migrate"
+    return f"damaged: {error}"
 
 
 def _state(run: Path, finished: bool) -> str:

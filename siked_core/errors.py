@@ -41,6 +41,10 @@ class RunError(SikedError):
     """A run directory that cannot be used as asked."""
 
 
+class FormatError(RunError):
+    """A run directory that is laid out as another version of siked does it. Not damaged."""
+
+
 class StoreError(RunError):
     """A store at a URL that does not do what was asked of it. What was finished is not lost."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_core import checkpoints
-from siked_core.errors import SikedError, StoreError
+from siked_core.errors import FormatError, SikedError, StoreError
 from siked_core.manifest import NAME, read_manifest
 from siked_core.models import hash_files, read_side_file
 from siked_core.pool import SAMPLES, VERDICTS, Pool, read_parquet
@@ -46,7 +46,11 @@ class Finding:
 
 
 def examine(run: Path) -> list[Finding]:
-    """Everything that is wrong in a run's directory, in the order of its stages."""
+    """Everything that is wrong in a run's directory, in the order of its stages.
+
+    Raises:
+        FormatError: another version of siked made it, so that nothing can be said of it here.
+    """
     manifest, findings = _manifest(run)
     for look in (_problems, _pools, _tables, _students, _checkpoints, _results):
         findings += look(run, manifest)
@@ -77,6 +81,8 @@ def _manifest(run: Path) -> tuple[dict[str, Any], list[Finding]]:
     try:
         manifest = read_manifest(run)
         validate(manifest["recipe"])
+    except FormatError:
+        raise
     except (SikedError, KeyError) as error:
         then = "A repair makes it anew from recipe.yaml; what is done is then found by its keys."
         return {}, [Finding(NAME, _reason(error), then, set_aside=True)]

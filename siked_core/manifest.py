@@ -11,13 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from siked_core.errors import RunError
+from siked_core.errors import FormatError, RunError
 from siked_core.files import write_text
 from siked_core.keys import digest
 
 FORMAT = 1
-"""Of a run directory's layout. A run of another format is refused."""
+"""The number of a run directory's layout. A run of an older one is refused until it is migrated (siked_core.migration),
+one of a newer one altogether. To be raised with every change that the siked before it would read wrongly."""
 NAME = "manifest.json"
+MIGRATING = "migrating"
+"""The manifest's entry for a migration that is under way, as below."""
+MIGRATED = "migrated"
+"""The manifest's entry for a run's migrations: of each `{"from", "to", "kept", "siked"}`, that is two formats, the
+folder of what was replaced, and the version that did it."""
+_UNNUMBERED = 1
+"""The format of a manifest that does not tell its number."""
 _OUTCOMES = "outcomes"
 """What -> the digest of what it rests on, and what it came to (plain values)."""
 
@@ -26,25 +34,47 @@ def read_manifest(run: Path, missing_ok: bool = False) -> dict[str, Any]:
     """The manifest of a run directory; empty where there is none and that is allowed.
 
     Raises:
-        RunError: there is none, it is damaged, or another version of siked made it.
+        FormatError: another version of siked made it.
+        RunError: there is none, or it is damaged.
+    """
+    if missing_ok and not (run / NAME).exists():
+        return {}
+    manifest = read_any(run)
+    if MIGRATING in manifest:
+        raise FormatError(f"A migration of the run {run} was interrupted. `siked run migrate {run}` finishes it.")
+    number = format_of(manifest)
+    if number < FORMAT:
+        raise FormatError(
+            f"The run {run} is in format {number}, of siked {_siked_of(manifest)}; this siked works in format {FORMAT}."
+            f" `siked run migrate {run}` brings it there, and keeps a copy of what it replaces."
+        )
+    return manifest
+
+
+def read_any(run: Path) -> dict[str, Any]:
+    """The manifest of a run of this format or an older one.
+
+    Raises:
+        FormatError: the format is newer.
+        RunError: there is none, or it is damaged.
     """
     file = run / NAME
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         stored = manifest.pop("digest", None)
+        number = format_of(manifest)
     except FileNotFoundError:
-        if missing_ok:
-            return {}
         raise RunError(f"There is no run at {run}.") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RunError(
             f"The manifest {file} cannot be read: {error}. `siked run repair {run}` makes it anew from recipe.yaml."
         ) from None
-    if manifest.get("format") != FORMAT:
-        made_with = manifest.get("versions", {}).get("siked", "another version")
-        raise RunError(
-            f"The run {run} was made by siked {made_with}, in format {manifest.get('format')}; this siked reads format "
-            f"{FORMAT}. Continue it with that version, or start a new run."
+    if number > FORMAT:
+        from siked_core import __version__
+
+        raise FormatError(
+            f"The run {run} is in format {number}, which this siked ({__version__}) does not know: siked "
+            f"{_siked_of(manifest)} wrote it. Install that version or a later one to go on with the run."
         )
     if stored is not None and stored != digest(manifest):
         raise RunError(
@@ -52,6 +82,29 @@ def read_manifest(run: Path, missing_ok: bool = False) -> dict[str, Any]:
             "anew from recipe.yaml."
         )
     return manifest
+
+
+def format_of(manifest: Mapping[str, Any]) -> int:
+    """The number of the format that a manifest tells.
+
+    Raises:
+        ValueError: it tells something that is no such number.
+    """
+    number = manifest.get("format", _UNNUMBERED)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"its format is {number!r}, not a number from 1")
+    return number
+
+
+def _siked_of(manifest: Mapping[str, Any]) -> str:
+    """The version of siked that last gave a run its format."""
+    try:
+        if manifest.get(MIGRATED):
+            return str(manifest[MIGRATED][-1]["siked"])
+        last = (manifest.get("continued") or [manifest])[-1]
+        return str(last["versions"]["siked"])
+    except (KeyError, TypeError, AttributeError, IndexError):
+        return "of a version that is not known"
 
 
 def write_manifest(run: Path, manifest: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ def repair(run: Path) -> Repair:
     """Set aside what is unsound in a run, and have its stages done again as far as they are touched.
 
     Raises:
+        FormatError: another version of siked made the run.
         RunError: another process has the run open; neither manifest nor recipe can be read; the directory cannot be
             written.
     """
@@ -69,8 +70,6 @@ def _recipe(run: Path, findings: list[Finding]) -> Recipe:
     damaged = next((finding for finding in findings if finding.path == NAME), None)
     if damaged is None:
         return validate(read_manifest(run)["recipe"])
-    if "in format" in damaged.what:
-        raise RunError(f"{damaged.what}.")  # not damaged at all: another version's
     try:
         return validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, yaml.YAMLError, SikedError) as error:

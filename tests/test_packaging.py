@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -61,6 +62,36 @@ def test_the_wheel_is_typed_and_licensed(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     assert all(f"{package}/py.typed" in names for package in SOURCES.values())
     assert any(re.fullmatch(r"siked-.*\.dist-info/licenses/LICENSE", name) for name in names)
+
+
+def test_the_sdist_holds_what_a_wheel_is_built_from_and_nothing_else(tmp_path: Path) -> None:
+    """From a copy that has more than that: tests, docs, what builds and editors leave behind."""
+    source = tmp_path / "source"
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in SOURCES:
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
+    files = ("pyproject.toml", "MANIFEST.in", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
+    for file in files:
+        shutil.copy(ROOT / file, source)
+    junk = ("tests/test_x.py", "docs/x.md", "siked_core/__pycache__/x.pyc", "plugins/pocket/base/.notes", "runs/x")
+    for name in junk:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("junk", encoding="utf-8")
+    program = f"import setuptools.build_meta as build; print(build.build_sdist({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in (done.stdout + done.stderr).lower()
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        held = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    made = {"PKG-INFO", "setup.cfg"} | {name for name in held if name.startswith("siked.egg-info/")}
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for folder in SOURCES
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert held == made | expected | set(files)
 
 
 def _canonical(name: str) -> str:
