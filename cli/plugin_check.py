@@ -1,0 +1,128 @@
+"""`siked plugins check TARGET`: does a plugin keep its contract, and if not, why, and how is that mended?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from siked_cli.options import Json, NoPlugin
+from siked_cli.output import Output
+
+if TYPE_CHECKING:
+    from siked_core.registry import Entry, Registry
+    from siked_core.testing import Finding
+
+MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
+FAILED = 1
+
+
+def command(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PACKAGE|PATH",
+            help="A plugin (cot, strategy:cot), a distribution, a project's folder that need not be installed, or a "
+            "module's file.",
+        ),
+    ],
+    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only plugins of this kind.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="An option that the plugin is made with. Repeatable."),
+    ] = None,
+    no_plugin: NoPlugin = None,
+    json: Json = False,
+) -> int:
+    """Run the contract's tests against a plugin, and explain each failure. Exit code 1 where one failed.
+
+    This runs the plugin's code, with your rights, outside any cage: check a stranger's package as you would install it.
+    """
+    from siked_cli.plugins import check_kind
+    from siked_cli.switches import disabled, open_registry
+    from siked_core.layers import assigned, nested
+    from siked_core.plugin_target import find_targets
+
+    if kind is not None:
+        kind = check_kind(kind)
+    found = find_targets(target, open_registry(no_plugin), kind, disabled(no_plugin))
+    options = nested(assigned(set_ or []))
+    output = Output(json=json)
+    checked = [(entry, _findings(entry, options, found.registry, output)) for entry in found.entries]
+    output.document([_document(entry, findings) for entry, findings in checked])
+    for entry, findings in checked:
+        _show(entry, findings, output)
+    return FAILED if any(one.outcome == "failed" for _, findings in checked for one in findings) else 0
+
+
+def _findings(entry: Entry, options: Mapping[str, Any], registry: Registry, output: Output) -> list[Finding]:
+    """What came of each rule; of a plugin that cannot be loaded, that."""
+    from siked_core.testing import Finding, check_plugin
+
+    if entry.status != "active" or entry.plugin is None:
+        rule = "It can be loaded, and its hook returns it."
+        mend = "See siked plugins show for the error itself." if entry.error is not None else "Mend what is named."
+        if entry.status == "disabled":
+            return [Finding(entry.kind, entry.name, "loading", rule, "skipped", entry.why)]
+        return [Finding(entry.kind, entry.name, "loading", rule, "failed", entry.why, mend)]
+    if options:  # what does not fit is the user's mistake, and not the plugin's
+        registry.create(entry.plugin.kind, entry.name, options)
+    with _progress(output, f"{entry.kind} {entry.name}") as tell:
+        return check_plugin(entry.plugin, options, registry, tell)
+
+
+def _document(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "distribution": entry.distribution,
+        "version": entry.version,
+        "passed": all(one.outcome != "failed" for one in findings),
+        "notes": list(entry.notes),
+        "findings": [one.as_dict() for one in findings],
+    }
+
+
+def _show(entry: Entry, findings: Sequence[Finding], output: Output) -> None:
+    from rich.text import Text
+
+    counts = {outcome: sum(one.outcome == outcome for one in findings) for outcome in MARKS}
+    words = {"passed": "kept", "failed": "broken", "skipped": "not tried"}
+    told = ", ".join(f"{count} {words[outcome]}" for outcome, count in counts.items() if count)
+    origin = f"{entry.distribution} {entry.version}".strip()
+    lines = [Text.assemble((f"{entry.kind} {entry.name}", "bold"), f" ({origin}): of {len(findings)} rules {told}")]
+    for one in sorted(findings, key=lambda one: list(MARKS).index(one.outcome), reverse=False):
+        mark, style = MARKS[one.outcome]
+        lines.append(Text.assemble("  ", (mark, style), f" {one.rule}"))
+        if one.outcome == "failed":
+            lines += [Text.assemble("      seen   ", (one.seen, "red")), Text(f"      mend   {one.mend}")]
+        elif one.outcome == "skipped":
+            lines.append(Text(f"      not tried: {one.seen}"))
+    lines += [Text.assemble("  ", ("!", "yellow"), f" It {note}.") for note in entry.notes]
+    output.show(*lines, "")
+
+
+class _progress:  # noqa: N801 - used as a function
+    """A line on a terminal that says which rule is being tried."""
+
+    def __init__(self, output: Output, what: str) -> None:
+        self._output = output
+        self._what = what
+
+    def __enter__(self) -> Callable[[str], None]:
+        from rich.console import Console
+
+        console = Console(stderr=True, highlight=False, markup=False)
+        self._status = console.status(self._what) if console.is_terminal and not self._output.json else None
+        if self._status is not None:
+            self._status.start()
+        return self._tell
+
+    def _tell(self, rule: str) -> None:
+        if self._status is not None:
+            self._status.update(f"{self._what}: {rule[:70]}")
+
+    def __exit__(self, *error: object) -> None:
+        if self._status is not None:
+            self._status.stop()
