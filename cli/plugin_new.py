@@ -12,10 +12,16 @@ from siked_cli.output import Output
 
 
 def command(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What it is to be: strategy, verifier, mixing_policy, ...")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in recipes: lower-case letters, digits, - and _.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="What it is to be: strategy, verifier, mixing_policy, ...")
+    ],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Its name in recipes: lower-case letters, digits, - and _.")
+    ],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the package's folder is made.")] = Path(),
-    author: Annotated[str, typer.Option("--author", metavar="NAME", help="Whose it is. Default: who is logged in.")] = "",
+    author: Annotated[
+        str, typer.Option("--author", metavar="NAME", help="Whose it is. Default: who is logged in.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Write a package with a plugin that works, keeps the contract and has tests: change it into yours.

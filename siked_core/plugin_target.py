@@ -120,7 +120,7 @@ def _of_folder(folder: Path) -> list[_ProjectPoint]:
     points = project.get("entry-points", {}).get(GROUP, {})
     if not points:
         raise PluginError(
-            f"{file} names no plugin: write [project.entry-points.{GROUP}], and below it NAME = \"MODULE\"."
+            f'{file} names no plugin: write [project.entry-points.{GROUP}], and below it NAME = "MODULE".'
         )
     _importable([folder / "src"] if (folder / "src").is_dir() else [folder])
     origin = _Origin(str(project.get("name", folder.name)), str(project.get("version", "")))

@@ -12,7 +12,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, TypeGuard, get_args
 
 import pluggy
@@ -106,7 +106,9 @@ class Registry:
             found.extend(_load(manager, point, switched_off))
         for entry in found:
             for note in entry.notes:
-                warnings.warn(_Told(f"The {entry.kind.replace('_', ' ')} '{entry.name}' ({_origin(entry)}) {note}."), stacklevel=1)
+                warnings.warn(
+                    _Told(f"The {entry.kind.replace('_', ' ')} '{entry.name}' ({_origin(entry)}) {note}."), stacklevel=1
+                )
         return cls(_refuse_duplicates(found))
 
     def names(self, kind: Kind) -> list[str]:
@@ -221,7 +223,9 @@ def _offers(
     """What one hook of one module returns, each plugin judged on its own."""
     nameless = replace(blank, name=f"{blank.name}.{hook}", notes=())
     try:
-        offered = implementation(**{name: HOOK_ARGUMENTS[name] for name in inspect.signature(implementation).parameters})
+        offered = implementation(
+            **{name: HOOK_ARGUMENTS[name] for name in inspect.signature(implementation).parameters}
+        )
     except (Exception, SystemExit) as error:
         return [replace(nameless, why=_describe(error), error=error)]
     if not isinstance(offered, list | tuple):

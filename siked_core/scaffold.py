@@ -67,9 +67,7 @@ def templated_kinds() -> list[Kind]:
     return [kind for kind in KINDS if kind in present]
 
 
-def new_package(
-    kind: Kind, name: str, to: Path, author: str = "", registry: Registry | None = None
-) -> NewPackage:
+def new_package(kind: Kind, name: str, to: Path, author: str = "", registry: Registry | None = None) -> NewPackage:
     """Write a package with one plugin into a new folder, whole or not at all.
 
     Args:

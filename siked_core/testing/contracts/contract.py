@@ -42,7 +42,7 @@ MOST_SHOWN = 300
 """Characters of a value in a message."""
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - it is no error of ours, and reads as what it says
     """A rule of the contract that the plugin does not keep."""
 
     def __init__(self, seen: str, mend: str) -> None:
@@ -143,7 +143,9 @@ class Contract:
             'Set a class attribute such as name = "my-plugin".',
         )
         missing = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
-        self.check(not missing, f"it lacks {missing}", "Write these methods; siked_core/contracts.py says what they do.")
+        self.check(
+            not missing, f"it lacks {missing}", "Write these methods; siked_core/contracts.py says what they do."
+        )
         summary = (plugin.__doc__ or "").strip().split("\n", 1)[0]
         self.check(
             bool(summary) and plugin.__doc__ not in {base.__doc__ for base in plugin.__mro__[1:]},

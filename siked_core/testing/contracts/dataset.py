@@ -102,6 +102,6 @@ class DatasetContract(Contract):
                 answer = problem.solution.answer if problem.solution is not None else problem.answer
                 self.check(
                     same_answer(answer, problem.answer) or answer == problem.answer,
-                    f"{split}: the solution of {shown(problem.id)} comes to {shown(answer)}, not {shown(problem.answer)}",
+                    f"{split}: {shown(problem.id)} is solved with {shown(answer)}, not {shown(problem.answer)}",
                     "Leave a solution out that does not come to the gold answer.",
                 )

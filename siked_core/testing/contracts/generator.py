@@ -20,7 +20,7 @@ class GeneratorContract(Contract):
 
     plugin: type[Generator]
     repeats: bool = True
-    """Whether a request that is made again gets the same answer. Set it to False for a server that cannot promise so."""
+    """Whether a request that is made again gets the same answer; False for a server that cannot promise so."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=24)
 
     def requests(self) -> list[Request]:
@@ -83,10 +83,10 @@ class GeneratorContract(Contract):
             self.skip("it does not promise to")
         requests = self.requests()
         one, other = dict(self._generated(self._ready(), requests)), dict(self._generated(self._ready(), requests))
-        for place in one:
+        for place, completion in one.items():
             self.check(
-                other.get(place) == one[place],
-                f"request {place} was answered {shown(one[place])} and then {shown(other.get(place))}",
+                other.get(place) == completion,
+                f"request {place} was answered {shown(completion)} and then {shown(other.get(place))}",
                 "Seed what is drawn for a request with request.seed, and nothing else.",
             )
 
@@ -143,7 +143,7 @@ class GeneratorContract(Contract):
         for strategy in ready_strategies(self.registry).values():
             if solution is not None and strategy.demonstrate(solution) is not None:
                 return strategy
-        self.skip("no strategy is installed that can demonstrate a solution")
+        return self.skip("no strategy is installed that can demonstrate a solution")
 
     def _generated(self, generator: Generator, requests: Sequence[Request]) -> list[tuple[int, Completion]]:
         return list(generator.generate(requests, self.sampling))

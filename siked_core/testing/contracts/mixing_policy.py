@@ -46,7 +46,7 @@ class MixingPolicyContract(Contract):
             strange = set(keys or ()) - set(rows.get_column("key"))
             self.check(
                 not strange,
-                f"{what}: it returned {len(strange)} keys that were not offered, such as {shown(next(iter(strange), ''))}",
+                f"{what}: {len(strange)} keys were not offered, such as {shown(min(strange, default=0))}",
                 "Choose rows of `candidates`; those of `context.attempts` are there to be counted only.",
             )
             self.check(

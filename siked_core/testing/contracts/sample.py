@@ -37,7 +37,7 @@ def sample_rows(
 ) -> list[MixtureRow]:
     """What a mixture of the pocket sample holds: the teacher's and the student's solution of each problem under every
     strategy that can write it down."""
-    rows = []
+    rows: list[MixtureRow] = []
     for problem in pocket_sample(count, registry):
         for name, strategy in strategies.items():
             written = strategy.demonstrate(problem.solution) if problem.solution is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from siked_core.bank import Shot
 from siked_core.contracts import Strategy
 from siked_core.errors import PluginError, SandboxError
 from siked_core.records import Claim, Equation, Problem, Rationale, Status, Step, Unreadable, WorkedSolution
@@ -35,15 +36,16 @@ class StrategyContract(Contract):
     def test_its_worked_examples_are_read_as_they_stand(self) -> None:
         """`parse` reads each worked example of its bank, and leaves it as it is: they are in the form that it keeps."""
         strategy = self.made()
-        if not strategy.bank.shots and not self.plugin.options_type.model_fields.keys() - {"shots"}:
-            self.skip("its bank has no worked examples")
-        for shot in strategy.bank.shots:
+        shots = self._shots(strategy)
+        if not shots:
+            self.skip("it has no worked examples")
+        for shot in shots:
             read = self._read(strategy, shot.completion)
-            self.check(
-                isinstance(read, Rationale),
-                f"the example {shown(shot.question)} cannot be read: {getattr(read, 'why', '')}",
-                "Write the example in the form that parse reads, or let parse read it.",
-            )
+            if not isinstance(read, Rationale):
+                raise Broken(
+                    f"the example {shown(shot.question)} cannot be read: {getattr(read, 'why', shown(read))}",
+                    "Write the example in the form that parse reads, or let parse read it.",
+                )
             self.check(
                 read.text == shot.completion,
                 f"the example {shown(shot.completion)} became {shown(read.text)}",
@@ -54,7 +56,7 @@ class StrategyContract(Contract):
         """The verifier that it names judges every worked example to be correct."""
         strategy = self.made()
         claims = []
-        for number, shot in enumerate(strategy.bank.shots):
+        for number, shot in enumerate(self._shots(strategy)):
             read = self._read(strategy, shot.completion)
             if isinstance(read, Rationale):
                 claims.append(Claim(Problem(str(number), shot.question, shot.answer), read))
@@ -174,6 +176,17 @@ class StrategyContract(Contract):
 
     # What these use
 
+    def _shots(self, strategy: Strategy) -> tuple[Shot, ...]:
+        """The worked examples; none where a strategy without a bank writes its teacher's prompt itself."""
+        if not hasattr(self.plugin, "bank_path") and self.plugin.teacher_prompt is not Strategy.teacher_prompt:
+            return ()
+        self.check(
+            hasattr(self.plugin, "bank_path"),
+            "it has no bank_path",
+            'Write a bank, and name it: bank_path = Path(__file__).with_name("bank.yaml").',
+        )
+        return strategy.bank.shots
+
     def _read(self, strategy: Strategy, text: str) -> Rationale | Unreadable:
         try:
             return strategy.parse(text)
@@ -184,7 +197,7 @@ class StrategyContract(Contract):
             ) from error
 
     def _texts(self, strategy: Strategy) -> Iterator[str]:
-        good = [shot.completion for shot in strategy.bank.shots]
+        good = [shot.completion for shot in self._shots(strategy)]
         good += [
             text
             for problem in pocket_sample(4, self.registry)
@@ -219,7 +232,9 @@ class StrategyContract(Contract):
         except SandboxError as error:
             self.skip(str(error))
         except Exception as error:
-            raise Broken(f"the verifier '{verifier.name}' raised {described(error)}", "Look at the verifier.") from error
+            raise Broken(
+                f"the verifier '{verifier.name}' raised {described(error)}", "Look at the verifier."
+            ) from error
         finally:
             verifier.close()
         for claim, verdict in zip(claims, verdicts, strict=True):

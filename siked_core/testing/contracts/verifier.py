@@ -178,10 +178,10 @@ class VerifierContract(Contract):
             yield Claim(Problem(f"garbage-{number}", "How many?", "5"), rationale)
 
     def _answers(self, verifier: Verifier, rationales: Sequence[Rationale]) -> list[Verdict]:
-        return self._judging("answers", rationales, lambda some: verifier.answers(some))
+        return self._judging("answers", rationales, verifier.answers)
 
     def _verified(self, verifier: Verifier, claims: Sequence[Claim]) -> list[Verdict]:
-        return self._judging("verify", claims, lambda some: verifier.verify(some))
+        return self._judging("verify", claims, verifier.verify)
 
     def _judging(self, what: str, items: Sequence[T], judge: Callable[[Sequence[T]], list[Verdict]]) -> list[Verdict]:
         """Verdicts on a batch. What raises is looked for, so that it can be named."""
