@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,14 @@ import polars as pl
 import pytest
 
 from siked_core import (
-    Attempt,
-    Completion,
     Excluded,
     Loaded,
-    MixContext,
-    MixtureRow,
     Model,
-    ObjectiveContext,
     Options,
-    Outcome,
     Problem,
-    Prompt,
     Rationale,
-    Request,
-    Sampling,
     Status,
     TrainingExample,
-    TrainingRow,
-    TransformContext,
     Unreadable,
     Verdict,
     Wish,

@@ -214,8 +214,8 @@ def described(error: BaseException) -> str:
 def shown(value: object, plain: bool = False) -> str:
     """A value as it may be put into a message: short, and without what could steer a terminal."""
     text = str(value) if plain else repr(value)
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}... ({len(text):,} characters)"
+    start = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:MOST_SHOWN])
+    return start if len(text) <= MOST_SHOWN else f"{start}... ({len(text):,} characters)"
 
 
 def _imported(tree: ast.AST) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from siked_core.contracts import MixtureRow, Strategy
 from siked_core.records import Problem
@@ -10,6 +11,7 @@ from siked_core.registry import Registry
 from siked_core.testing.contracts.contract import installed
 
 
+@cache
 def pocket_sample(count: int = 8, registry: Registry | None = None) -> tuple[Problem, ...]:
     """Word problems of the embedded world, with gold answers and worked solutions; always the same ones.
 
@@ -21,8 +23,9 @@ def pocket_sample(count: int = 8, registry: Registry | None = None) -> tuple[Pro
     return problems
 
 
+@cache
 def ready_strategies(registry: Registry | None = None) -> dict[str, Strategy]:
-    """Every strategy that is installed and can be made without options."""
+    """Every strategy that is installed and can be made without options. Made once: reading banks takes a while."""
     plugins = registry or installed()
     found: dict[str, Strategy] = {}
     for name in plugins.names("strategy"):
