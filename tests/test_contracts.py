@@ -59,7 +59,7 @@ def _number(folder: Path, api: Any) -> dict[str, Any]:
 
 @options_for("generator:openai")
 def _openai(folder: Path, api: Any) -> dict[str, Any]:
-    return {"model": "fake", "base_url": api.url, "api_key": "none"}
+    return {"model": "fake", "base_url": api.url}
 
 
 @options_for("generator:transformers")
@@ -91,24 +91,24 @@ def _gsm8k(folder: Path, api: Any) -> dict[str, Any]:
 def _svamp(folder: Path, api: Any) -> dict[str, Any]:
     row = {"ID": "c-1", "Body": "Jo has 2 pens", "Question": "and buys 3. How many?", "Equation": "( 2.0 + 3.0 )",
            "Answer": "5.0", "Type": "Addition"}  # fmt: skip
-    for split in ("train", "test"):
-        (folder / f"{split}.json").write_text(json.dumps([row]))
+    (folder / "SVAMP.json").write_text(json.dumps([row]))
     return {"path": str(folder)}
 
 
 @options_for("dataset:asdiv")
 def _asdiv(folder: Path, api: Any) -> dict[str, Any]:
-    row = {"body": "Jo has 2 pens.", "question": "How many with 3 more?", "solution_type": "Addition",
-           "answer": "5 (pens)", "formula": "2+3=5"}  # fmt: skip
-    file = folder / "asdiv.jsonl"
-    file.write_text(json.dumps(row) + "\n")
+    file = folder / "ASDiv.xml"
+    file.write_text(
+        '<Machine-Reading-Corpus-File><ProblemSet><Problem ID="nluds-0001" Grade="1"><Body>Jo has 2 pens.</Body>'
+        "<Question>How many with 3 more?</Question><Solution-Type>Addition</Solution-Type>"
+        "<Answer>5 (pens)</Answer><Formula>2+3=5</Formula></Problem></ProblemSet></Machine-Reading-Corpus-File>"
+    )
     return {"path": str(file)}
 
 
 @options_for("dataset:multiarith")
 def _multiarith(folder: Path, api: Any) -> dict[str, Any]:
-    for split in ("train", "test"):
-        (folder / f"{split}.json").write_text(json.dumps([{"question": "2 pens and 3. How many?", "final_ans": "5"}]))
+    (folder / "MultiArith.json").write_text(json.dumps([{"question": "2 pens and 3. How many?", "final_ans": "5"}]))
     return {"path": str(folder)}
 
 
