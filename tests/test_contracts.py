@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from siked_core import (
     Problem,
     Rationale,
     Status,
+    Strategy,
     TrainingExample,
     Unreadable,
     Verdict,
@@ -189,7 +191,8 @@ def _good(self: Any, text: str) -> Rationale | Unreadable:
 
 
 def _slow(self: Any, text: str) -> Rationale | Unreadable:
-    for _ in range(len(text) ** 2 // 2):
+    end = time.thread_time() + 2.1 * (len(text) > 4_000)
+    while time.thread_time() < end:
         pass
     return Unreadable("Too hard.")
 
@@ -220,6 +223,7 @@ BREACHES = [
     of(Loud, "test_prompts_are_the_same_for_the_same_problem", "gold answer",
        teacher_prompt=lambda self, p: Loud.teacher_prompt(self, replace(p, question=f"{p.question} {p.answer}"))),
     of(Loud, "test_its_worked_examples_are_read_as_they_stand", "cannot be read", bank_path=BANK),
+    of(Loud, "test_its_worked_examples_are_read_as_they_stand", "bank_path", teacher_prompt=Strategy.teacher_prompt),
     of(Loud, "test_its_worked_examples_have_their_gold_answers", "is wrong for the gold answer",
        bank_path=BANK, parse=_good),
     of(Loud, "test_what_it_demonstrates_is_read_back_and_right", "which parse reads as",

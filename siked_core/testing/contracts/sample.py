@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+from siked_core.bank import Shot
 from siked_core.contracts import MixtureRow, Strategy
 from siked_core.records import Problem
 from siked_core.registry import Registry
@@ -33,6 +34,14 @@ def ready_strategies(registry: Registry | None = None) -> dict[str, Strategy]:
         if not any(field.is_required() for field in kind.options_type.model_fields.values()):
             found[name] = plugins.create("strategy", name)
     return found
+
+
+def shots_of(strategy: Strategy) -> tuple[Shot, ...]:
+    """A strategy's worked examples; none where one without a bank writes its teacher's prompt itself."""
+    kind = type(strategy)
+    if not hasattr(kind, "bank_path") and kind.teacher_prompt is not Strategy.teacher_prompt:
+        return ()
+    return strategy.bank.shots
 
 
 def sample_rows(

@@ -11,7 +11,7 @@ from siked_core.errors import PluginError, SandboxError
 from siked_core.records import Claim, Equation, Problem, Rationale, Status, Step, Unreadable, WorkedSolution
 from siked_core.testing.contracts.contract import Broken, Contract, described, shown
 from siked_core.testing.contracts.nasty import NASTY, spoilt
-from siked_core.testing.contracts.sample import pocket_sample
+from siked_core.testing.contracts.sample import pocket_sample, shots_of
 
 CPU_S = 2.0
 """For one text of at most some ten thousand characters; a reader that is linear takes a hundredth of it."""
@@ -177,15 +177,12 @@ class StrategyContract(Contract):
     # What these use
 
     def _shots(self, strategy: Strategy) -> tuple[Shot, ...]:
-        """The worked examples; none where a strategy without a bank writes its teacher's prompt itself."""
-        if not hasattr(self.plugin, "bank_path") and self.plugin.teacher_prompt is not Strategy.teacher_prompt:
-            return ()
-        self.check(
-            hasattr(self.plugin, "bank_path"),
-            "it has no bank_path",
-            'Write a bank, and name it: bank_path = Path(__file__).with_name("bank.yaml").',
+        return self.tried(
+            "reading its bank",
+            lambda: shots_of(strategy),
+            'Write a bank, and name it: bank_path = Path(__file__).with_name("bank.yaml"). What it holds is in '
+            "siked_core/bank.py.",
         )
-        return strategy.bank.shots
 
     def _read(self, strategy: Strategy, text: str) -> Rationale | Unreadable:
         try:

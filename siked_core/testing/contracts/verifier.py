@@ -10,7 +10,7 @@ from siked_core.errors import SikedError
 from siked_core.records import Claim, Problem, Rationale, Status, Verdict
 from siked_core.testing.contracts.contract import NOT_HERE, Broken, Contract, described, shown
 from siked_core.testing.contracts.nasty import NASTY, spoilt
-from siked_core.testing.contracts.sample import ready_strategies
+from siked_core.testing.contracts.sample import ready_strategies, shots_of
 
 T = TypeVar("T")
 GOLDS = ("72", "-3", "0.5", "1/2", "1,200", "24.50")
@@ -163,7 +163,7 @@ class VerifierContract(Contract):
         claims = []
         for strategy in self._strategies().values():
             if through_others or strategy.verifier == verifier.original.name:
-                for number, shot in enumerate(strategy.bank.shots):
+                for number, shot in enumerate(shots_of(strategy)):
                     read = strategy.parse(shot.completion)
                     if isinstance(read, Rationale):
                         claims.append(Claim(Problem(str(number), shot.question, shot.answer), read))
