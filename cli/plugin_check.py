@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,13 +60,14 @@ def command(
 def _findings(entry: Entry, options: Mapping[str, Any], registry: Registry, output: Output) -> list[Finding]:
     """What came of each rule; of a plugin that cannot be loaded, that."""
     from siked_core.testing import Finding, check_plugin
+    from siked_core.testing.contracts.contract import shown
 
     if entry.status != "active" or entry.plugin is None:
         rule = "It can be loaded, and its hook returns it."
         mend = "See siked plugins show for the error itself." if entry.error is not None else "Mend what is named."
         if entry.status == "disabled":
             return [Finding(entry.kind, entry.name, "loading", rule, "skipped", entry.why)]
-        return [Finding(entry.kind, entry.name, "loading", rule, "failed", entry.why, mend)]
+        return [Finding(entry.kind, entry.name, "loading", rule, "failed", shown(entry.why, plain=True), mend)]
     if options:  # what does not fit is the user's mistake, and not the plugin's
         registry.create(entry.plugin.kind, entry.name, options)
     with _progress(output, f"{entry.kind} {entry.name}") as tell:
@@ -87,12 +89,14 @@ def _document(entry: Entry, findings: Sequence[Finding]) -> dict[str, Any]:
 def _show(entry: Entry, findings: Sequence[Finding], output: Output) -> None:
     from rich.text import Text
 
+    from siked_core.testing.contracts.contract import shown
+
     counts = {outcome: sum(one.outcome == outcome for one in findings) for outcome in MARKS}
     words = {"passed": "kept", "failed": "broken", "skipped": "not tried"}
     told = ", ".join(f"{count} {words[outcome]}" for outcome, count in counts.items() if count)
-    origin = f"{entry.distribution} {entry.version}".strip()
+    origin = shown(f"{entry.distribution} {entry.version}".strip(), plain=True)
     lines = [Text.assemble((f"{entry.kind} {entry.name}", "bold"), f" ({origin}): of {len(findings)} rules {told}")]
-    for one in sorted(findings, key=lambda one: list(MARKS).index(one.outcome), reverse=False):
+    for one in sorted(findings, key=lambda one: list(MARKS).index(one.outcome)):
         mark, style = MARKS[one.outcome]
         lines.append(Text.assemble("  ", (mark, style), f" {one.rule}"))
         if one.outcome == "failed":
@@ -103,26 +107,15 @@ def _show(entry: Entry, findings: Sequence[Finding], output: Output) -> None:
     output.show(*lines, "")
 
 
-class _progress:  # noqa: N801 - used as a function
+@contextmanager
+def _progress(output: Output, what: str) -> Iterator[Callable[[str], None]]:
     """A line on a terminal that says which rule is being tried."""
+    from rich.console import Console
+    from rich.text import Text
 
-    def __init__(self, output: Output, what: str) -> None:
-        self._output = output
-        self._what = what
-
-    def __enter__(self) -> Callable[[str], None]:
-        from rich.console import Console
-
-        console = Console(stderr=True, highlight=False, markup=False)
-        self._status = console.status(self._what) if console.is_terminal and not self._output.json else None
-        if self._status is not None:
-            self._status.start()
-        return self._tell
-
-    def _tell(self, rule: str) -> None:
-        if self._status is not None:
-            self._status.update(f"{self._what}: {rule[:70]}")
-
-    def __exit__(self, *error: object) -> None:
-        if self._status is not None:
-            self._status.stop()
+    console = Console(stderr=True, highlight=False)
+    if output.json or not console.is_terminal:
+        yield lambda rule: None
+        return
+    with console.status(Text(what)) as status:
+        yield lambda rule: status.update(Text(f"{what}: {rule[:70]}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -122,7 +122,7 @@ def _of_folder(folder: Path) -> list[_ProjectPoint]:
         raise PluginError(
             f'{file} names no plugin: write [project.entry-points.{GROUP}], and below it NAME = "MODULE".'
         )
-    _importable([folder / "src"] if (folder / "src").is_dir() else [folder])
+    _importable(folder / "src" if (folder / "src").is_dir() else folder, points.values())
     origin = _Origin(str(project.get("name", folder.name)), str(project.get("version", "")))
     return [_ProjectPoint(str(name), str(value), origin) for name, value in points.items()]
 
@@ -135,14 +135,21 @@ def _of_file(file: Path) -> _ProjectPoint:
     while (folder / "__init__.py").exists():
         parts.insert(0, folder.name)
         folder = folder.parent
-    _importable([folder])
+    _importable(folder, parts[:1])
     return _ProjectPoint(parts[-1], ".".join(parts), _Origin(str(file), ""))
 
 
-def _importable(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        if (place := str(folder.resolve())) not in sys.path:
-            sys.path.insert(0, place)
+def _importable(folder: Path, modules: Iterable[object]) -> None:
+    """Let modules be imported from a folder, also where others of their names were imported from elsewhere."""
+    place = folder.resolve()
+    if str(place) in sys.path:
+        sys.path.remove(str(place))
+    sys.path.insert(0, str(place))
+    packages = {re.split("[.:]", str(module).strip())[0] for module in modules}
+    for name, module in list(sys.modules.items()):
+        source = getattr(module, "__file__", None)
+        if name.split(".")[0] in packages and source and not Path(source).resolve().is_relative_to(place):
+            del sys.modules[name]
 
 
 def _plain(name: str) -> str:

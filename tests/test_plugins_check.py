@@ -111,3 +111,23 @@ def test_what_a_plugin_prints_leaves_the_document_alone(siked: Callable[..., Any
     loud = dedent(BROKEN).replace("return 1", "print('hello'); return 0")
     (tmp_path / "acme_loud.py").write_text(loud)
     assert json.loads(siked("plugins", "check", "acme_loud.py", "--json").out)[0]["passed"] is True
+
+
+def test_what_is_in_the_folder_is_checked_and_not_what_was_imported_before(
+    siked: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, picked in (("elsewhere", 0), ("here", 1)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "acme_first.py").write_text(dedent(BROKEN).replace("return 1", f"return {picked}"))
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    __import__("acme_first")
+    assert "it picked 1" in siked("plugins", "check", "here/acme_first.py", code=1).out
+
+
+def test_what_a_project_says_of_itself_cannot_steer_a_terminal(siked: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "a\\u001b[2Jb"\n[project.entry-points.siked]\nselector-x = "acme_nowhere"\n'
+    )
+    said = siked("plugins", "check", ".", code=1).out
+    assert "\x1b" not in said
+    assert "a\\x1b[2Jb" in said
