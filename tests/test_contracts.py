@@ -30,7 +30,7 @@ from siked_core import (
 from siked_core.contracts import Plugin
 from siked_core.registry import KINDS, Entry, Registry
 from siked_core.testing import CONTRACTS, TOYS, Finding, check_plugin, make_tiny_student, pocket_sample
-from siked_core.testing.contracts.running import rule_of, tests_of
+from siked_core.testing.contracts.running import rule_of, names_of_tests
 from siked_core.testing.toys import Backwards, Both, Loud, OwnChoice, Plain, SameText, Sums
 
 BUILT_IN = [entry for entry in Registry.discover().entries if entry.distribution == "siked"]
@@ -151,7 +151,7 @@ def test_every_built_in_plugin_keeps_its_contract(entry: Entry, tmp_path: Path, 
 def test_every_kind_has_a_contract() -> None:
     assert set(CONTRACTS) == set(KINDS)
     for kind, contract in CONTRACTS.items():
-        for test in tests_of(contract):
+        for test in names_of_tests(contract):
             assert getattr(contract, test).__doc__, f"{kind}: {test} does not say its rule"
 
 
@@ -317,7 +317,7 @@ def only(plugin: type[Plugin], test: str, monkeypatch: pytest.MonkeyPatch) -> Se
     from siked_core.testing import toy_registry
     from siked_core.testing.contracts import running
 
-    monkeypatch.setattr(running, "tests_of", lambda contract: [test])
+    monkeypatch.setattr(running, "names_of_tests", lambda contract: [test])
     pocket = [entry for entry in BUILT_IN if entry.kind in ("dataset", "strategy", "verifier")]
     return check_plugin(plugin, registry=Registry([*toy_registry().entries, *pocket]))
 

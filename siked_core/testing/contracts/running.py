@@ -69,14 +69,14 @@ def check_plugin(
     members = {"plugin": plugin, "options": dict(options or {}), "registry": registry}
     contract = type(f"Checked{plugin.__name__}", (base,), members)
     findings = []
-    for test in tests_of(contract):
+    for test in names_of_tests(contract):
         rule = rule_of(contract, test)
         progress(rule)
         findings.append(_tried(contract, test, rule, limit_s))
     return findings
 
 
-def tests_of(contract: type[Contract]) -> list[str]:
+def names_of_tests(contract: type[Contract]) -> list[str]:
     """The names of a contract's tests: those of every kind first, then in the order in which they are written."""
     names: dict[str, None] = {}
     for each in reversed(contract.__mro__):
