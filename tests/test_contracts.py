@@ -30,7 +30,7 @@ from siked_core import (
 from siked_core.contracts import Plugin
 from siked_core.registry import KINDS, Entry, Registry
 from siked_core.testing import CONTRACTS, TOYS, Finding, check_plugin, make_tiny_student, pocket_sample
-from siked_core.testing.contracts.running import rule_of, names_of_tests
+from siked_core.testing.contracts.running import names_of_tests, rule_of
 from siked_core.testing.toys import Backwards, Both, Loud, OwnChoice, Plain, SameText, Sums
 
 BUILT_IN = [entry for entry in Registry.discover().entries if entry.distribution == "siked"]
