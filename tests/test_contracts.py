@@ -50,8 +50,7 @@ def options_for(name: str) -> Callable[[Any], Any]:
 
 @options_for("verifier:judge")
 def _judge(folder: Path, api: Any) -> dict[str, Any]:
-    model = {"model": str(make_tiny_student(folder / "judge"))}
-    return {"generator": "transformers", "generator_options": model, "max_tokens": 2}
+    return {"generator": "replay", "generator_options": {**_replay(folder, api), "missing": "empty"}}
 
 
 @options_for("verifier:number")
