@@ -29,7 +29,7 @@ from siked_core import (
 )
 from siked_core.contracts import Plugin
 from siked_core.registry import KINDS, Entry, Registry
-from siked_core.testing import CONTRACTS, TOYS, Finding, check_plugin, make_tiny_student, pocket_sample
+from siked_core.testing import CONTRACTS, TOYS, Finding, check_plugin, make_tiny_student, pocket_sample, toy_registry
 from siked_core.testing.contracts.running import names_of_tests, rule_of
 from siked_core.testing.toys import Backwards, Both, Loud, OwnChoice, Plain, SameText, Sums
 
@@ -158,7 +158,13 @@ def test_every_kind_has_a_contract() -> None:
 def test_no_toy_breaks_its_contract(toy: type[Plugin], tmp_path: Path) -> None:
     if toy.kind == "generator":  # they answer the toy sums alone
         pytest.skip("it knows no other problems than the toy data set's")
-    assert [one for one in check_plugin(toy) if one.outcome == "failed"] == []
+    assert [one for one in check_plugin(toy, registry=toys_and_a_sample()) if one.outcome == "failed"] == []
+
+
+def toys_and_a_sample() -> Registry:
+    """The toys, and what a sample of the pocket world comes from."""
+    pocket = [entry for entry in BUILT_IN if entry.kind in ("dataset", "strategy", "verifier")]
+    return Registry([*toy_registry().entries, *pocket])
 
 
 # What breaks a rule is noticed
@@ -313,12 +319,10 @@ def test_a_breach_is_found_and_explained(breach: Breach, monkeypatch: pytest.Mon
 
 def only(plugin: type[Plugin], test: str, monkeypatch: pytest.MonkeyPatch) -> Sequence[Finding]:
     """Run one test of the contract, among toys."""
-    from siked_core.testing import toy_registry
     from siked_core.testing.contracts import running
 
     monkeypatch.setattr(running, "names_of_tests", lambda contract: [test])
-    pocket = [entry for entry in BUILT_IN if entry.kind in ("dataset", "strategy", "verifier")]
-    return check_plugin(plugin, registry=Registry([*toy_registry().entries, *pocket]))
+    return check_plugin(plugin, registry=toys_and_a_sample())
 
 
 class Cold(Model):
