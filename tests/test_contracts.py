@@ -370,7 +370,8 @@ def test_pytest_runs_a_contract_as_a_class_of_tests(tmp_path: Path) -> None:
         "class TestChoice(SelectorContract):\n    plugin = OwnChoice\n"
         "class TestBad(SelectorContract):\n"
         "    plugin = type('Bad', (OwnChoice,), {'__doc__': 'Bad.', 'select': lambda *_: 9})\n"
-        "class TestLoud(StrategyContract):\n    plugin = Loud\n"
+        "class TestLoud(StrategyContract):\n"
+        "    plugin = type('Louder', (Loud,), {'__doc__': 'Loud.', 'verifier': 'number'})\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
