@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siked_cli import figures
 from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
 from siked_cli.output import Output
 from siked_cli.switches import open_registry
+from siked_core import figures
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
