@@ -32,6 +32,7 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
         "version": entry.version,
         "entry_point": entry.entry_point,
         "summary": entry.summary,
+        "notes": list(entry.notes),
     }
 
 
@@ -49,9 +50,16 @@ def plugin_table(entries: Sequence[Entry]) -> RenderableType:
             Text(entry.name, style="bold"),
             f"{entry.distribution} {entry.version}".strip(),
             Text(entry.status, style=COLOURS[entry.status]),
-            entry.summary if entry.status == "active" else entry.why,
+            _said(entry),
         )
     return table
+
+
+def _said(entry: Entry) -> Text:
+    """What an active plugin does, and what of it will go; of another, why it is none."""
+    if entry.status != "active":
+        return Text(entry.why)
+    return Text.assemble(entry.summary, *((f"\nIt {note}.", "yellow") for note in entry.notes))
 
 
 def card_dict(entry: Entry) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""`siked plugins list` and `siked plugins show`: what can be named in a recipe, and where it comes from."""
+"""`siked plugins`: what can be named in a recipe and where it comes from (`list`, `show`); `new` and `check`, for those
+who write plugins, are in modules of their own."""
 
 from __future__ import annotations
 
@@ -6,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from siked_cli import plugin_check, plugin_new
 from siked_cli.options import Json, NoPlugin
 from siked_cli.output import Output
 from siked_cli.switches import open_registry
 
 if TYPE_CHECKING:
+    from siked_core.contracts import Kind
     from siked_core.registry import Entry
 
-app = typer.Typer(no_args_is_help=True, help="Show the plugins: strategies, verifiers, teachers, data sets, ...")
+app = typer.Typer(no_args_is_help=True, help="Show, check and begin plugins: strategies, verifiers, teachers, ...")
 KindOption = Annotated[
     str | None, typer.Option("--kind", metavar="KIND", help="Only this kind, e.g. strategy or mixing_policy.")
 ]
@@ -24,7 +27,8 @@ def list_plugins(kind: KindOption = None, no_plugin: NoPlugin = None, json: Json
     """List every plugin that is installed, those that are switched off or broken included."""
     from siked_cli.plugin_cards import entry_dict, plugin_table
 
-    _check_kind(kind)
+    if kind is not None:
+        check_kind(kind)
     registry = open_registry(no_plugin)
     entries = [entry for entry in registry.entries if kind is None or entry.kind == kind or _may_be(entry, kind)]
     output = Output(json=json)
@@ -43,7 +47,8 @@ def show_plugin(
     from siked_cli.plugin_cards import card, card_dict
     from siked_core.errors import PluginError, unknown
 
-    _check_kind(kind)
+    if kind is not None:
+        check_kind(kind)
     registry = open_registry(no_plugin)
     entries = registry.find(name, kind) or [
         entry
@@ -62,14 +67,25 @@ def show_plugin(
         output.show(card(entry))
 
 
-def _check_kind(kind: str | None) -> None:
+def check_kind(kind: str) -> Kind:
+    """A kind of plugin, if it is one.
+
+    Raises:
+        PluginError: there is no such kind.
+    """
     from siked_core.errors import PluginError, unknown
     from siked_core.registry import KINDS
 
-    if kind is not None and kind not in KINDS:
-        raise PluginError(unknown("kind of plugin", kind, KINDS))
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise PluginError(unknown("kind of plugin", kind, KINDS))
 
 
 def _may_be(entry: Entry, kind: str) -> bool:
     """A module that could not be loaded does not say its kind; its entry point's name usually does."""
     return entry.kind == "?" and entry.entry_point.startswith(f"{kind.replace('_', '-')}-")
+
+
+app.command("new")(plugin_new.command)
+app.command("check")(plugin_check.command)

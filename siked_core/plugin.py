@@ -16,6 +16,14 @@ Kind = Literal[
 ]
 
 
+class PluginDeprecationWarning(FutureWarning):
+    """A plugin uses what siked will take away. See `siked_core.deprecation`."""
+
+    def __init__(self, what: str, use: str, until: str) -> None:
+        super().__init__(f"uses {what}, which goes in {until}: use {use} instead")
+        self.use = use
+
+
 class Options(BaseModel):
     """Base of every plugin's options: unknown keys are refused."""
 
@@ -30,6 +38,8 @@ class Plugin(ABC):
     version: ClassVar[str] = "1"
     """Raise it when the same input would give another output: it is part of what keys a stage's result."""
     options_type: ClassVar[type[Options]] = Options
+    renamed: ClassVar[Mapping[str, PluginDeprecationWarning]] = {}
+    """Former name -> what a plugin that still has a method of that name is told; set on the base of a kind only."""
 
     def __init__(self, options: Options | Mapping[str, Any] | None = None) -> None:
         """Validate and keep the options. Cheap: heavy things are made when first used.

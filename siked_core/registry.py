@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, TypeGuard, get_args
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol, TypeGuard, get_args
 
 import pluggy
 from pydantic import ValidationError
 
 from siked_core import contracts, hookspecs
+from siked_core.contract_version import misfit
 from siked_core.contracts import Kind, Plugin
+from siked_core.deprecation import take_old_names, told_of
 from siked_core.errors import PluginError, RecipeError, UnusablePluginError, unknown
+from siked_core.plugin import PluginDeprecationWarning
 from siked_core.validation import explain
 
 HOOKS: dict[str, type[Plugin]] = {
@@ -33,6 +37,10 @@ HOOKS: dict[str, type[Plugin]] = {
     "siked_selectors": contracts.Selector,
     "siked_models": contracts.Model,
 }
+RENAMED_HOOKS: dict[str, str] = {}
+"""Former names of hooks that are still asked, and warned of: see `siked_core.deprecation`."""
+HOOK_ARGUMENTS: dict[str, object] = {}
+"""What hooks that ask for it are given, by the argument's name."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 
@@ -53,6 +61,20 @@ class Entry:
     """Why it is disabled or failed."""
     plugin: type[Plugin] | None = None
     error: BaseException | None = None
+    notes: tuple[str, ...] = ()
+    """What is used that will go: "uses the hook ..., which goes in siked 0.4: use ... instead"."""
+
+
+class Point(Protocol):
+    """What is needed of an entry point: `importlib.metadata.EntryPoint`, or what stands for one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dist(self) -> Any:
+        """With `name` and `version`; None where it is not known."""
+
+    def load(self) -> Any: ...
 
 
 def plural(kind: str) -> str:
@@ -68,7 +90,7 @@ class Registry:
         self.entries = tuple(sorted(entries, key=lambda entry: (_order(entry.kind), entry.name, entry.distribution)))
 
     @classmethod
-    def discover(cls, disabled: Iterable[str] = (), points: Iterable[EntryPoint] | None = None) -> Registry:
+    def discover(cls, disabled: Iterable[str] = (), points: Iterable[Point] | None = None) -> Registry:
         """Load every entry point of the group `siked`.
 
         Args:
@@ -82,6 +104,11 @@ class Registry:
         found: list[Entry] = []
         for point in entry_points(group=hookspecs.GROUP) if points is None else points:
             found.extend(_load(manager, point, switched_off))
+        for entry in found:
+            for note in entry.notes:
+                warnings.warn(
+                    _Told(f"The {entry.kind.replace('_', ' ')} '{entry.name}' ({_origin(entry)}) {note}."), stacklevel=1
+                )
         return cls(_refuse_duplicates(found))
 
     def names(self, kind: Kind) -> list[str]:
@@ -103,7 +130,7 @@ class Registry:
             raise PluginError(unknown(what, name, self.names(kind)) + hint)
         if best.status == "active" and best.plugin is not None:
             return best.plugin
-        origin = f"{best.distribution} {best.version}".strip()
+        origin = _origin(best)
         state = "is disabled" if best.status == "disabled" else "cannot be used"
         raise UnusablePluginError(f"The {what} '{name}' ({origin}) {state}: {best.why}") from best.error
 
@@ -128,6 +155,17 @@ class Registry:
         return [entry for entry in self.entries if entry.name == name and kind in (None, entry.kind)]
 
 
+class _Told(PluginDeprecationWarning):
+    """A whole line."""
+
+    def __init__(self, line: str) -> None:
+        FutureWarning.__init__(self, line)
+
+
+def _origin(entry: Entry) -> str:
+    return f"{entry.distribution} {entry.version}".strip()
+
+
 def _order(kind: str) -> int:
     return KINDS.index(kind) if kind in KINDS else len(KINDS)
 
@@ -148,7 +186,7 @@ def _likeness(entry: Entry, kind: Kind, name: str) -> int:
     return 1 if not belongs_elsewhere and f"-{point}".endswith(f"-{dashed}") else 0
 
 
-def _load(manager: pluggy.PluginManager, point: EntryPoint, disabled: frozenset[str]) -> list[Entry]:
+def _load(manager: pluggy.PluginManager, point: Point, disabled: frozenset[str]) -> list[Entry]:
     distribution = (point.dist.name if point.dist else "") or "unknown"
     version = (point.dist.version if point.dist else "") or ""
     blank = Entry("?", point.name, "failed", distribution, version, point.name)
@@ -156,36 +194,52 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint, disabled: frozenset[
         return [replace(blank, status="disabled", why=f"switched off by '{switch}'")]
     try:
         module = point.load()
-        if not manager.is_registered(module):  # one module may stand behind two entry points
-            manager.register(module)
+        refused, note = misfit(module)
+        if refused:
+            return [replace(blank, why=refused)]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", PluginDeprecationWarning)
+            if not manager.is_registered(module):  # one module may stand behind two entry points
+                manager.register(module)
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything; the rest must go on
         return [replace(blank, why=_describe(error), error=error)]
+    known = {**HOOKS, **{old: HOOKS[new] for old, new in RENAMED_HOOKS.items()}}
     entries = [replace(blank, name=f"{point.name}.{hook}", why=why) for hook, why in _misspelt(manager, module)]
-    hooks = [hook for hook in HOOKS if hasattr(module, hook) and manager.parse_hookimpl_opts(module, hook) is not None]
+    hooks = [hook for hook in known if hasattr(module, hook) and manager.parse_hookimpl_opts(module, hook) is not None]
     if not hooks and not entries:
         entries = [replace(blank, why="it has no hook of siked's; see siked_core/hookspecs.py")]
     for hook in hooks:
-        entries.extend(_offers(replace(blank, kind=HOOKS[hook].kind), hook, getattr(module, hook), disabled))
+        implementation = getattr(module, hook)
+        notes = (*((note,) if note else ()), *told_of(implementation, caught))
+        own = replace(blank, kind=known[hook].kind, notes=notes)
+        entries.extend(_offers(own, hook, implementation, known[hook], disabled))
     return entries
 
 
-def _offers(blank: Entry, hook: str, implementation: Callable[[], object], disabled: frozenset[str]) -> list[Entry]:
+def _offers(
+    blank: Entry, hook: str, implementation: Callable[..., object], base: type[Plugin], disabled: frozenset[str]
+) -> list[Entry]:
     """What one hook of one module returns, each plugin judged on its own."""
-    nameless = replace(blank, name=f"{blank.name}.{hook}")
+    nameless = replace(blank, name=f"{blank.name}.{hook}", notes=())
     try:
-        offered = implementation()
+        offered = implementation(
+            **{name: HOOK_ARGUMENTS[name] for name in inspect.signature(implementation).parameters}
+        )
     except (Exception, SystemExit) as error:
         return [replace(nameless, why=_describe(error), error=error)]
     if not isinstance(offered, list | tuple):
         return [replace(nameless, why=f"it returned {offered!r}, which is not a list of classes")]
     entries = []
     for plugin in offered:
-        problem = _unfit(plugin, HOOKS[hook])
+        old = take_old_names(plugin, base) if inspect.isclass(plugin) and issubclass(plugin, base) else []
+        problem = _unfit(plugin, base)
         name: Any = getattr(plugin, "name", None)
         if problem:
-            entries.append(replace(nameless, name=name if _is_name(name) else nameless.name, why=problem))
+            entries.append(replace(nameless, name=name if is_name(name) else nameless.name, why=problem))
             continue
-        found = replace(blank, name=name, plugin=plugin, summary=(inspect.getdoc(plugin) or "").split("\n", 1)[0])
+        summary = (inspect.getdoc(plugin) or "").split("\n", 1)[0]
+        found = replace(blank, name=name, plugin=plugin, summary=summary, notes=(*blank.notes, *old))
         switches = sorted(disabled & {plugin.name, f"{plugin.kind}:{plugin.name}"})
         if switches:
             entries.append(replace(found, status="disabled", why=f"switched off by '{switches[0]}'"))
@@ -198,7 +252,7 @@ def _misspelt(manager: pluggy.PluginManager, module: object) -> Iterable[tuple[s
     """Hooks that nothing will ever call: marked but not known, or known but not marked."""
     for name in dir(module):
         marked = manager.parse_hookimpl_opts(module, name) is not None
-        if marked and name not in HOOKS:
+        if marked and name not in HOOKS and name not in RENAMED_HOOKS:
             yield name, unknown("hook", name, HOOKS)
         elif not marked and name in HOOKS and callable(getattr(module, name)):
             yield name, f"'{name}' is not marked with @siked_core.hookimpl, so it is never called"
@@ -209,7 +263,7 @@ def _unfit(plugin: object, base: type[Plugin]) -> str:
     if not (inspect.isclass(plugin) and issubclass(plugin, base)):
         return f"it returned {plugin!r}, which is not a subclass of siked_core.{base.__name__}"
     name = getattr(plugin, "name", None)
-    if not _is_name(name):
+    if not is_name(name):
         return f"{plugin.__qualname__} has the name {name!r}; a name is lower-case letters, digits, '-' and '_'"
     if plugin.kind != base.kind:
         return f"{plugin.__qualname__} ('{name}') says that it is a {plugin.kind}, not a {base.kind}"
@@ -219,7 +273,8 @@ def _unfit(plugin: object, base: type[Plugin]) -> str:
     return ""
 
 
-def _is_name(name: object) -> TypeGuard[str]:
+def is_name(name: object) -> TypeGuard[str]:
+    """Whether a plugin may be called so."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 

@@ -122,6 +122,57 @@ def begun() -> Callable[..., Begun]:
     return command
 
 
+class Layered:
+    """A virtual environment of its own, layered over the one that runs the tests: torch is not installed twice.
+
+    A `.pth` file adds our packages behind its own; `addsitedir` also reads the `.pth` files that lie there, so
+    that an editable siked is seen as well.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        where = self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
+        ours = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+        lines = [f"import site; site.addsitedir({path!r})\n" for path in ours]
+        (Path(where) / "layered.pth").write_text("".join(lines), encoding="utf-8")
+
+    def run(
+        self, program: str, *arguments: str, cwd: Path | None = None, timeout_s: int = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the environment's programs, or one that is found behind them, away from the source tree."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SIKED"))}
+        ours["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{ours['PATH']}"
+        own = self.folder / "bin" / program
+        return subprocess.run(
+            [str(own) if own.exists() else program, *arguments],
+            cwd=cwd or self.folder,
+            env=ours,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def install(self, *sources: str) -> None:
+        """What pip does with a user's package, with nothing but what is on this machine."""
+        options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
+        done = self.run("python", "-m", "pip", "install", *options, *sources)
+        assert done.returncode == 0, done.stderr
+
+    def siked(self, *arguments: str) -> str:
+        """What siked prints there: its entry point, with that environment's interpreter."""
+        done = self.run("python", "-m", "siked_cli", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def layered() -> Callable[[Path], Layered]:
+    """Make an environment of its own in a folder, layered over this one."""
+    return Layered
+
+
 @pytest.fixture(scope="session")
 def scholar(load: Callable[[Path], ModuleType]) -> ModuleType:
     """The module `scholar` beside this file: it trains a tiny teacher that knows a few problems."""

@@ -1,22 +1,22 @@
-"""The example package: its strategy, and that siked takes it up once pip has installed it."""
+"""The example packages: the strategy, and that siked takes all three up once pip has installed them."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from siked_core import Rationale, Step, Strategy, Unreadable, WorkedSolution
 from siked_core.numbers import same_answer
 
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("siked-*"))
 PACKAGE = Path(__file__).parents[1] / "examples" / "siked-strategy-table"
 MODULE = PACKAGE / "siked_strategy_table" / "__init__.py"
 
@@ -32,10 +32,6 @@ def table() -> Strategy:
     (plugin,) = module.siked_strategies()
     strategy: Strategy = plugin()
     return strategy
-
-
-def test_it_is_short() -> None:
-    assert MODULE.read_text(encoding="utf-8").count("\n") < 60
 
 
 def test_every_worked_example_is_read_as_it_stands_and_gives_its_answer() -> None:
@@ -87,74 +83,64 @@ def test_a_solution_that_would_not_be_read_back_is_not_written(steps: tuple[Step
     assert table().demonstrate(WorkedSolution(steps, "1")) is None
 
 
-class Environment:
-    """A virtual environment of its own, layered over the one that runs the tests: torch is not installed twice.
-
-    A `.pth` file adds our packages behind its own; `addsitedir` also reads the `.pth` files that lie there, so
-    that an editable siked is seen as well.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-        where = self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
-        ours = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-        lines = [f"import site; site.addsitedir({path!r})\n" for path in ours]
-        (Path(where) / "layered.pth").write_text("".join(lines), encoding="utf-8")
-
-    def run(self, program: str, *arguments: str, timeout_s: int = 300) -> subprocess.CompletedProcess[str]:
-        """Run one of the environment's programs, away from the source tree."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SIKED"))}
-        return subprocess.run(
-            [str(self.folder / "bin" / program), *arguments],
-            cwd=self.folder,
-            env=ours,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-
-
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment into which pip has installed a copy of the example, as a user would."""
+def installed(tmp_path_factory: pytest.TempPathFactory, layered: Callable[..., Any]) -> Any:
+    """An environment into which pip has installed copies of the examples, as a user would."""
     work = tmp_path_factory.mktemp("example")
-    environment = Environment(work / "environment")
-    source = shutil.copytree(PACKAGE, work / "source", ignore=shutil.ignore_patterns("build", "*.egg-info"))
-    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
-    done = environment.run("python", "-m", "pip", "install", *options, str(source))
-    assert done.returncode == 0, done.stderr
+    environment = layered(work / "environment")
+    ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+    copies = [shutil.copytree(folder, work / "source" / folder.name, ignore=ignored) for folder in EXAMPLES]
+    environment.install(*map(str, copies))
     return environment
 
 
-def siked(environment: Environment, *arguments: str) -> str:
-    """What siked prints there: its entry point, with that environment's interpreter."""
-    done = environment.run("python", "-m", "siked_cli", *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def test_there_are_three_and_they_are_short() -> None:
+    assert [folder.name for folder in EXAMPLES] == [
+        "siked-mixing-policy-short-first",
+        "siked-strategy-table",
+        "siked-verifier-tolerance",
+    ]
+    for folder in EXAMPLES:
+        assert (folder / "README.md").exists()
+        lines = sum(
+            path.read_text(encoding="utf-8").count("\n")
+            for path in folder.rglob("*.py")
+            if not {"tests", "build"} & set(path.parts)
+        )
+        assert lines < 60, folder.name
 
 
-def test_the_strategy_is_listed_beside_the_built_in_ones(installed: Environment) -> None:
-    plugins = json.loads(siked(installed, "plugins", "list", "--kind", "strategy", "--json"))
-    found = {plugin["name"]: (plugin["distribution"], plugin["version"], plugin["status"]) for plugin in plugins}
-    assert found["table"] == ("siked-strategy-table", "0.1.0", "active")
-    assert found["cot"][0] == "siked"
+def test_the_plugins_are_listed_beside_the_built_in_ones(installed: Any) -> None:
+    plugins = json.loads(installed.siked("plugins", "list", "--json"))
+    found = {(one["kind"], one["name"]): (one["distribution"], one["version"], one["status"]) for one in plugins}
+    assert found["strategy", "table"] == ("siked-strategy-table", "0.1.0", "active")
+    assert found["verifier", "tolerance"] == ("siked-verifier-tolerance", "0.1.0", "active")
+    assert found["mixing_policy", "short-first"] == ("siked-mixing-policy-short-first", "0.1.0", "active")
+    assert found["strategy", "cot"][0] == "siked"
     (summary,) = [plugin["summary"] for plugin in plugins if plugin["name"] == "table"]
     assert summary.startswith("Table: one row of sub-question")
 
 
-def test_it_can_be_switched_off_by_its_distribution(installed: Environment) -> None:
-    plugins = json.loads(siked(installed, "plugins", "list", "--no-plugin", "siked-strategy-table", "--json"))
+def test_their_own_tests_pass_where_they_are_installed(installed: Any) -> None:
+    done = installed.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib",
+                         *(str(folder / "tests") for folder in EXAMPLES))  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
+
+
+def test_one_can_be_switched_off_by_its_distribution(installed: Any) -> None:
+    plugins = json.loads(installed.siked("plugins", "list", "--no-plugin", "siked-strategy-table", "--json"))
     (found,) = [plugin for plugin in plugins if plugin["distribution"] == "siked-strategy-table"]
     assert found["status"] == "disabled"
 
 
 @pytest.mark.slow
-def test_a_student_is_distilled_with_it_without_a_line_changed_in_siked(installed: Environment) -> None:
-    report = json.loads(siked(installed, "distill", "--preset", "pocket-smoke", "--strategies", "cot,table", "--json"))
+def test_a_student_is_distilled_with_all_three_without_a_line_changed_in_siked(installed: Any) -> None:
+    ours = ["--strategies", "cot,table", "--verifier", "cot=tolerance", "--mixing", "short-first"]
+    report = json.loads(installed.siked("distill", "--preset", "pocket-smoke", *ours, "--json"))
     taught = report["rounds"][0]
     assert taught["pool"]["by_strategy"]["table"]["correct"] > 0
+    assert taught["pool"]["by_strategy"]["cot"]["correct"] > 0
     assert taught["mixture"]["by_strategy"]["table"] > 0
     assert {score["strategy"] for score in report["test"][0]["strategies"]} == {"cot", "table"}
     assert (installed.folder / report["student"] / "config.json").exists()

@@ -79,7 +79,8 @@ class JudgeVerifier(Verifier):
         return text
 
     def answers(self, rationales: Sequence[Rationale]) -> list[Verdict]:
-        return [Verdict(Status.ANSWERED, rationale.answer_source) for rationale in rationales]
+        sources = [rationale.answer_source for rationale in rationales]
+        return [Verdict(Status.ANSWERED, text) if text.strip() else Verdict(Status.NO_ANSWER) for text in sources]
 
     def compare(self, answer: str, gold: str) -> Verdict:
         return compare_exactly(answer, gold)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from pydantic import Field
 
 from siked_core.contracts import (
@@ -43,6 +42,9 @@ from siked_core.records import (
     Verdict,
 )
 from siked_core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Sums(Dataset):
@@ -98,7 +100,8 @@ class SameText(Verifier):
     name = "same_text"
 
     def answers(self, rationales: Sequence[Rationale]) -> list[Verdict]:
-        return [Verdict(Status.ANSWERED, rationale.answer_source) for rationale in rationales]
+        sources = [rationale.answer_source for rationale in rationales]
+        return [Verdict(Status.ANSWERED, text) if text.strip() else Verdict(Status.NO_ANSWER) for text in sources]
 
     def compare(self, answer: str, gold: str) -> Verdict:
         return Verdict(Status.CORRECT if answer == gold else Status.WRONG, answer)
@@ -161,6 +164,8 @@ class Both(MixingPolicy):
     name = "both"
 
     def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
+        import polars as pl
+
         student = candidates.filter(pl.col("source") == "student")
         teacher = candidates.filter(pl.col("source") == "teacher")
         return pl.concat([student, teacher.join(student, on=["problem_id", "strategy"], how="anti")])

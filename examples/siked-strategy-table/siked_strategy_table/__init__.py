@@ -12,6 +12,7 @@ from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
 
+SIKED_CONTRACT = "1.0"
 ANSWER = re.compile(r"\banswer is:?\s*(\S.*?)\.?\s*$", re.IGNORECASE)
 
 
