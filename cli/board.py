@@ -18,7 +18,7 @@ from rich.text import Text
 from siked_cli import figures
 from siked_core.ending import Ending
 from siked_core.now import StageNow
-from siked_core.overview import Overview, Part, RoundView
+from siked_core.overview import Overview, RoundView
 from siked_core.spending import Spent
 
 if TYPE_CHECKING:
@@ -170,10 +170,9 @@ def _rounds(view: Overview, width: int) -> Table:
         )
     for name, part in view.after.items():
         mark, style = MARKS[part.state]
-        told = Text.assemble((f"{mark} {part.state}" if words else mark, style))
         table.add_row(
             "tests" if name == "test" else name if words else "base",
-            told,
+            Text(f"{mark} {part.state}" if words else mark, style=style),
             figures.work(part.seconds) if part.seconds else "",
         )
     return table

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from siked_core.contracts_tracking import Figures
 
 Event = dict[str, Any]
 """`t` (seconds since 1970), `event` (begun, ended, stopped, note, warning, figures, state), and what belongs to it."""
@@ -77,17 +78,6 @@ def _parsed(line: bytes) -> Event | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Numbers that belong to a step of a series: a training's loss at an optimiser step, a round's accuracy."""
-
-    series: str
-    """`round`, whose steps are the rounds, or `train/STUDENT`, whose steps are the optimiser's."""
-    step: int
-    values: dict[str, float]
-    t: float
 
 
 def figures_in(events: Iterable[Event]) -> list[Figures]:

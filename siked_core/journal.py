@@ -55,7 +55,7 @@ class Journal:
         self._lock = threading.Lock()
         self._news, self._ended = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._known: dict[tuple[str, int], dict[str, float]] | None = None
+        self._known: dict[tuple[str, int], Mapping[str, float]] | None = None
         self._failed = False
 
     @contextmanager
@@ -92,16 +92,25 @@ class Journal:
 
     def figures(self, series: str, step: int, values: Mapping[str, float]) -> None:
         """Keep numbers of a step; those that are known already are not written again."""
-        if self._known is None:
-            found = figures_in(EventReader(self._folder / EVENTS).read())
-            self._known = {(one.series, one.step): one.values for one in found}
-        if self._known.get((series, step)) != dict(values):
-            self._known[series, step] = dict(values)
+        known = self._figures()
+        if known.get((series, step)) != dict(values):
+            known[series, step] = dict(values)
             self.add_figures(series, step, values)
 
     def add_figures(self, series: str, step: int, values: Mapping[str, float]) -> None:
         """The same without looking whether they are known."""
         self._add("figures", series=series, step=step, values=dict(values))
+
+    def knows(self, series: str, step: int) -> bool:
+        """Whether there are figures of a step."""
+        return (series, step) in self._figures()
+
+    def flush(self) -> None:
+        """Wait until what there is has been written, or until the disk has had `LAST_S` for it."""
+        until = time.monotonic() + LAST_S
+        while self._thread is not None and self._waiting and time.monotonic() < until:
+            self._news.set()
+            time.sleep(0.05)
 
     def close(self, state: str, why: str = "") -> None:
         """Write what is left.
@@ -134,6 +143,12 @@ class Journal:
             self._open.remove(clock)
         now = clock.now()
         self._add(how, stage=now.name, done=now.done, seconds=round(now.seconds, 3), summary=summary)
+
+    def _figures(self) -> dict[tuple[str, int], Mapping[str, float]]:
+        if self._known is None:
+            found = figures_in(EventReader(self._folder / EVENTS).read())
+            self._known = {(one.series, one.step): one.values for one in found}
+        return self._known
 
     def _add(self, event: str, **content: Any) -> None:
         with self._lock:

@@ -57,6 +57,8 @@ def check(recipe: Recipe, registry: Registry) -> None:
             strategy.bank  # noqa: B018 - reading it is the check
         if choice.name not in recipe.verifiers:
             registry.create("verifier", strategy.verifier)
+    for choice in recipe.track:
+        registry.create("tracker", choice.name, choice.options)
     _check_student(recipe, registry)
     check_arguments(recipe.training.args)
     check_launch(recipe.launch)
@@ -81,6 +83,17 @@ def choices(recipe: Recipe) -> Iterator[tuple[str, Kind, PluginChoice]]:
         yield f"mixing.transforms.{choice.name}", "transform", choice
     yield "training.objective", "objective", recipe.training.objective
     yield "evaluation.selector", "selector", recipe.evaluation.selector
+
+
+def check_trackers(recipe: Recipe, registry: Registry) -> None:
+    """What the recipe's trackers work with is installed. Only where a run is begun or continued: who looks at one stage
+    of it on another machine need not have it.
+
+    Raises:
+        PluginError: it is not.
+    """
+    for choice in recipe.track:
+        registry.create("tracker", choice.name, choice.options).check_machine()
 
 
 def _check_student(recipe: Recipe, registry: Registry) -> None:

@@ -32,6 +32,7 @@ HOOKS: dict[str, type[Plugin]] = {
     "siked_objectives": contracts.Objective,
     "siked_selectors": contracts.Selector,
     "siked_models": contracts.Model,
+    "siked_trackers": contracts.Tracker,
 }
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
