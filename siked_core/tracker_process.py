@@ -2,8 +2,8 @@
 
 It is told on its standard input, in one line of JSON, which run and which tracker; it then follows the run's events and
 sends what is new. When its standard input ends, the run has ended or was killed: it sends the rest and ends, within
-`last_s` seconds. What came of it, or hindered it, it says in one line of JSON on its standard output; what its tracker's
-client prints goes into `RUN/trackers/NAME.log`.
+`last_s` seconds. What came of it, or hindered it, it says in one line of JSON on its standard output; what its
+tracker's client prints goes into `RUN/trackers/NAME.log`.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def send(run: Path, plugin: type[Plugin], options: Mapping[str, Any], *, again: 
     told = json.loads(out or '{"failed": "its process ended without a word"}')
     if "failed" in told:
         raise RunError(
-            f"The tracker {plugin.name} did not take the figures of {run}: {told['failed'].rstrip('.')}. They are kept in "
-            f"the run, and the same command sends them. What its client wrote is in {run / FOLDER / plugin.name}.log."
+            f"The tracker {plugin.name} did not take the figures of {run}: {told['failed'].rstrip('.')}. They are kept "
+            f"in the run, and the same command sends them. What its client wrote: {run / FOLDER / plugin.name}.log."
         )
     found: dict[str, Any] = told["done"]
     return found

@@ -5,6 +5,7 @@ Series are told apart by their names; a series' step is trackio's step. A run of
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ class Trackio(Tracker):
     def open(self, run: TrackedRun) -> str:
         import trackio
 
-        name = run.id or f"{run.name}-{int(run.created):x}"
+        name = run.id or f"{run.name}-{secrets.token_hex(3)}"
         self._run = trackio.init(
             project=self.options.project,
             name=name,
