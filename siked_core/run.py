@@ -211,16 +211,17 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.journal is not None:
-            self.journal.close(*self._ended(error))
+            self.journal.close(*how_ended(self.path, error))
         self.close(failed=isinstance(error, StoreError))
 
-    def _ended(self, error: BaseException | None) -> tuple[str, str]:
-        """How the work on it has ended, and why."""
-        if error is None:
-            return ("finished" if read_manifest(self.path, missing_ok=True).get("finished") else "resting"), ""
-        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
-            return "interrupted", ""
-        return ("paused" if isinstance(error, CapReached) else "failed"), f"{error}".partition("\n")[0] or repr(error)
+
+def how_ended(run: Path, error: BaseException | None) -> tuple[str, str]:
+    """How the work on a run has ended, as its journal names it, and why."""
+    if error is None:
+        return ("finished" if read_manifest(run, missing_ok=True).get("finished") else "resting"), ""
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        return "interrupted", ""
+    return ("paused" if isinstance(error, CapReached) else "failed"), f"{error}".partition("\n")[0] or repr(error)
 
 
 def start(
