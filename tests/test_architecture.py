@@ -25,16 +25,20 @@ PACKAGES = {"siked_core": ROOT / "siked_core", "siked_plugins": ROOT / "plugins"
 HEAVY = {
     "accelerate",
     "datasets",
+    "mlflow",
     "openai",
     "peft",
     "ray",
     "safetensors",
     "sympy",
+    "tensorboard",
     "tokenizers",
     "torch",
+    "trackio",
     "transformers",
     "trl",
     "vllm",
+    "wandb",
 }
 PUBLIC_MODULES = {
     "siked_core.choices",
