@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -338,20 +339,25 @@ def test_wandb_has_what_the_run_has(siked: Siked, tracked: Path, monkeypatch: py
 
 
 def _wandb_history(file: Path) -> list[dict[str, Any]]:
-    """What was logged, read by the client's own reader."""
+    """What was logged, as it lies in the client's own file: protocol buffers in LevelDB's log format, of blocks of
+    32 KiB with records that have a checksum, a length, and whether they are a whole (1) or a part."""
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
-    store = DataStore()
-    store.open_for_scan(str(file))
-    found = []
-    while (data := store.scan_data()) is not None:
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
+    content, place, data, found = file.read_bytes(), 7, b"", []
+    while place < len(content):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        _, length, part = struct.unpack("<IHB", content[place : place + 7])
+        data = (b"" if part in (1, 2) else data) + content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if part not in (1, 4):
+            continue
+        record = wandb_internal_pb2.Record.FromString(data)
         if record.WhichOneof("record_type") == "history":
-            found.append(
-                {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
-            )
+            items = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
+            found.append(items)
     return found
 
 

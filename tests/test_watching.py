@@ -383,10 +383,15 @@ class Terminal:
         )  # fmt: skip
         os.close(theirs)
 
+    @property
+    def shown(self) -> str:
+        """What it wrote, without what steers the terminal."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
+
     def until(self, pattern: str, seconds: float = 240) -> None:
         """Read until something has been on the screen."""
         ends = time.monotonic() + seconds
-        while not re.search(pattern, self.text):
+        while not re.search(pattern, self.shown):
             assert time.monotonic() < ends, self.text[-3000:]
             self._read()
 
@@ -427,8 +432,8 @@ def test_a_run_is_watched_on_a_terminal_killed_and_its_watcher_says_so(tmp_path:
     run.process.kill()
     assert run.end() == -signal.SIGKILL
     assert stays.end() == 0
-    assert "dead" in stays.text
-    assert "killed, or the machine went down" in stays.text
+    assert "dead" in stays.shown
+    assert "killed, or the machine went down" in stays.shown
     assert not re.search("\x1b\\[[0-9;]*3[0-7]m", stays.text), "NO_COLOR"
     again = Terminal(tmp_path, 80, *distil)
     again.until("(?s)Continuing .*train round-0 .*validation")
