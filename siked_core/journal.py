@@ -179,9 +179,11 @@ class Journal:
             written = False
         if not written and not self._failed:
             self._failed = True
-            self._inner.warn(
-                f"Cannot write {self._folder}: the run goes on, but `siked watch` and trackers do not see what it does."
-            )
+            with contextlib.suppress(OSError, ValueError):  # nobody reads what is said any more
+                self._inner.warn(
+                    f"Cannot write {self._folder}: the run goes on, but `siked watch` and trackers do not see what it "
+                    "does."
+                )
 
     def _now(self) -> dict[str, Any]:
         spent = None

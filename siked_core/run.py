@@ -196,6 +196,8 @@ class Run:
         Args:
             failed: a store did not answer; it is not asked again only to tell it so.
         """
+        if self.journal is not None:
+            self.journal.close("resting")
         for generators in self.asked:
             generators.release()
         if self._claim is not None:
@@ -210,9 +212,11 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.journal is not None:
-            self.journal.close(*how_ended(self.path, error))
-        self.close(failed=isinstance(error, StoreError))
+        try:
+            if self.journal is not None:
+                self.journal.close(*how_ended(self.path, error))
+        finally:
+            self.close(failed=isinstance(error, StoreError))
 
 
 def how_ended(run: Path, error: BaseException | None) -> tuple[str, str]:
