@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def _distill(run: Run, output: Output) -> None:
     from siked_core.loop import distill
 
-    report = distill(run)
+    with output.board(run):
+        report = distill(run)
     output.document(report.as_dict())
     if not output.json:
         from siked_cli.spending_tables import spending_tables

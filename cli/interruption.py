@@ -60,5 +60,7 @@ class Interruption:
 
     def _end_now(self) -> None:
         """Leave without unwinding. What was written is whole; the run's lock is taken over by the next process."""
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"\n{self.line}\n".encode())
+        stream = sys.__stderr__.fileno() if sys.__stderr__ else 2
+        shown = "\x1b[?25h" if os.isatty(stream) else ""  # a live view may have hidden the cursor
+        os.write(stream, f"{shown}\n{self.line}\n".encode())
         os._exit(self.code)

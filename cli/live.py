@@ -1,20 +1,27 @@
-"""Progress as a live view: a bar for every stage that runs, a line for every stage that has ended."""
+"""Progress as a live view: a bar for every stage that runs, a line for every stage that has ended, and under them the
+whole run where there is one to be shown."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID
-from rich.progress import Progress as Bars
-from rich.table import Column
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
+from siked_cli.board import clean, spent_line, stage_table
 from siked_core import figures
+from siked_core.now import StageClock
 from siked_core.reporting import Progress
 from siked_core.spending import Spent
+
+REFRESHES_PER_S = 4
+Board = Callable[[int], RenderableType]
+"""What is shown under the bars, in so many columns."""
 
 
 class LiveReporter:
@@ -22,23 +29,26 @@ class LiveReporter:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars: _Bars | None = None
-        self._open = 0
-        self._spending: _Spending | None = None
+        self._bars: Live | None = None
+        self._open: list[StageClock] = []
+        self._spent: tuple[Spent, str, float] | None = None
+        self._board: Board | None = None
+        self._spinner = Spinner("line")
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Progress]:
-        bars = self._start()
-        task = bars.add_task(name, total=total or None, unit=unit, text="")
-        progress = _LiveProgress(bars, task)
+        clock = StageClock(name, total, unit)
+        self._open.append(clock)
+        self._show()
+        progress = _LiveProgress(clock)
         began = time.monotonic()
         try:
             yield progress
         except BaseException:
-            self._end(task)
-            self._line("stopped", "red", name, f"after {figures.count(progress.done)} of {figures.count(total)} {unit}")
+            self._end(clock)
+            self._line("stopped", "red", name, f"after {figures.count(clock.done)} of {figures.count(total)} {unit}")
             raise
-        self._end(task)
+        self._end(clock)
         took = figures.duration(time.monotonic() - began)
         self._line(f"done {took:>7} ", "green", name, progress.summary)
 
@@ -49,124 +59,86 @@ class LiveReporter:
         self._console.print(Text(f"Warning: {text}", style="yellow"))
 
     def spent(self, spent: Spent, currency: str) -> None:
-        self._spending = _Spending(spent, currency)
-        if self._bars is not None:
-            self._bars.spending = self._spending
+        self._spent = (spent, currency, time.monotonic())
 
-    def _start(self) -> Bars:
+    @contextmanager
+    def board(self, board: Board) -> Iterator[None]:
+        """Show this too, and between stages as well, so that nothing jumps. At the end the terminal is as it was."""
+        self._board = board
+        try:
+            yield
+        finally:
+            self._board = None
+            self._hide()
+
+    def _show(self) -> None:
         if self._bars is None:
-            self._bars = _Bars(
-                SpinnerColumn("line"),
-                _NameColumn(),
-                BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=24, ratio=1)),
-                _CountColumn(),
-                _RateColumn(),
-                _LeftColumn(),
-                _TextColumn(table_column=Column(ratio=2, no_wrap=True, overflow="ellipsis")),
-                console=self._console,
-                transient=True,
-                expand=True,
-                refresh_per_second=5,
+            self._bars = Live(
+                _View(self.picture), console=self._console, transient=True, refresh_per_second=REFRESHES_PER_S
             )
-            self._bars.spending = self._spending
             self._bars.start()
-        self._open += 1
-        return self._bars
 
-    def _end(self, task: TaskID) -> None:
-        """Take the bar away; the view itself goes with the last one, so that others may use the terminal."""
-        if self._bars is None:
-            return
-        self._bars.remove_task(task)
-        self._open -= 1
-        if not self._open:
+    def _hide(self) -> None:
+        """Take the view away, so that others may use the terminal."""
+        if self._bars is not None:
             self._bars.stop()
             self._bars = None
 
+    def _end(self, clock: StageClock) -> None:
+        self._open.remove(clock)
+        if not self._open and self._board is None:
+            self._hide()
+
+    def picture(self, width: int) -> RenderableType:
+        """All that is on the screen."""
+        parts: list[RenderableType] = []
+        stages = [clock.now() for clock in list(self._open)]
+        if stages:
+            grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+            grid.add_column(width=1)
+            grid.add_column(ratio=1)
+            grid.add_row(self._spinner, stage_table(stages, width - 2))
+            parts.append(grid)
+        if self._board is not None:
+            parts += [Text(), self._board(width)] if stages else [self._board(width)]
+        elif self._spent is not None:
+            spent, currency, told = self._spent
+            parts.append(spent_line(spent + Spent(seconds=time.monotonic() - told), currency))
+        return Group(*parts)
+
     def _line(self, state: str, colour: str, name: str, rest: str) -> None:
-        self._console.print(Text.assemble((f"{state} ", colour), (name, "bold"), f"  {rest}" if rest else ""))
+        self._console.print(
+            Text.assemble((f"{state} ", colour), (clean(name), "bold"), f"  {clean(rest)}" if rest else "")
+        )
 
 
-class _Spending:
-    """A line about money and time, in which the time goes on."""
+class _View:
+    """What is shown, in as many columns as there are at this moment."""
 
-    def __init__(self, spent: Spent, currency: str) -> None:
-        self._spent, self._currency, self._told = spent, currency, time.monotonic()
+    def __init__(self, picture: Callable[[int], RenderableType]) -> None:
+        self._picture = picture
 
-    def __rich__(self) -> Text:
-        now = self._spent + Spent(seconds=time.monotonic() - self._told)
-        line = f"spent  {figures.spent(now, self._currency)}"
-        return Text(line, style="dim", no_wrap=True, overflow="ellipsis")
-
-
-class _Bars(Bars):
-    """The bars, and under them what has been spent."""
-
-    spending: _Spending | None = None
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield from super().get_renderables()
-        if self.spending is not None:
-            yield self.spending
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._picture(options.max_width)
 
 
 class _LiveProgress:
-    def __init__(self, bars: Bars, task: TaskID) -> None:
-        self.done = 0
+    def __init__(self, clock: StageClock) -> None:
         self.summary = ""
-        self._bars, self._task = bars, task
+        self._clock = clock
+
+    @property
+    def done(self) -> int:
+        return self._clock.done
 
     def advance(self, amount: int = 1) -> None:
-        self.done += amount
-        self._bars.advance(self._task, amount)
+        self._clock.advance(amount)
 
     def describe(self, text: str) -> None:
-        self._bars.update(self._task, text=text)
+        self._clock.describe(text)
+
+    def measure(self, step: int, values: Mapping[str, float]) -> None:
+        pass
 
     def finish(self, summary: str) -> None:
         self.summary = summary
-
-
-class _NameColumn(ProgressColumn):
-    def __init__(self) -> None:
-        super().__init__(Column(no_wrap=True))
-
-    def render(self, task: Task) -> Text:
-        return Text(task.description, style="bold")
-
-
-class _CountColumn(ProgressColumn):
-    """512/1,200 samples"""
-
-    def __init__(self) -> None:
-        super().__init__(Column(no_wrap=True))
-
-    def render(self, task: Task) -> Text:
-        whole = f"/{figures.count(task.total)}" if task.total is not None else ""
-        return Text(f"{figures.count(task.completed)}{whole} {task.fields['unit']}")
-
-
-class _RateColumn(ProgressColumn):
-    """Units a second. The first report is left out: it may be what an earlier process had done."""
-
-    def __init__(self) -> None:
-        super().__init__(Column(no_wrap=True, justify="right"))
-
-    def render(self, task: Task) -> Text:
-        return Text(figures.rate(task.speed), style="cyan")
-
-
-class _LeftColumn(ProgressColumn):
-    max_refresh = 0.5
-
-    def __init__(self) -> None:
-        super().__init__(Column(no_wrap=True, justify="right"))
-
-    def render(self, task: Task) -> Text:
-        left = task.time_remaining
-        return Text(f"{figures.countdown(left)} left" if left is not None else "", style="cyan")
-
-
-class _TextColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(str(task.fields["text"]), style="dim", no_wrap=True, overflow="ellipsis")

@@ -36,8 +36,10 @@ from siked_cli import (
     runs,
     solve,
     teach,
+    track,
     train,
     verify,
+    watch,
     why,
 )
 
@@ -89,6 +91,8 @@ app.command("distill", rich_help_panel="A whole run")(distill.command)
 app.command("quote", rich_help_panel="A whole run")(quote.command)
 app.command("runs", rich_help_panel="A whole run")(runs.command)
 app.command("report", rich_help_panel="A whole run")(report.command)
+app.command("watch", rich_help_panel="A whole run")(watch.command)
+app.command("track", rich_help_panel="A whole run")(track.command)
 app.command("compare", rich_help_panel="A whole run")(compare.command)
 app.command("solve", rich_help_panel="A whole run")(solve.command)
 app.command("teach", rich_help_panel="One stage of a run")(teach.command)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from siked_core.reporting import Reporter
+    from siked_core.run import Run
 
 WIDTH_WITHOUT_TERMINAL = 100
 NARROWEST = 80
@@ -38,7 +40,7 @@ class Output:
 
         if self.quiet:
             return SilentReporter()
-        console = self._console(sys.stderr)
+        console = self._console(sys.stderr, narrowest=0)
         if console.is_terminal and not console.is_dumb_terminal and not self.plain:
             from siked_cli.live import LiveReporter
 
@@ -65,7 +67,26 @@ class Output:
         if self.json:
             print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
 
-    def _console(self, stream: TextIO) -> Console:
+    @cached_property
+    def to_terminal(self) -> Console:
+        """The standard output for what is laid out for as many columns as there are."""
+        return self._console(sys.stdout, narrowest=0)
+
+    @contextmanager
+    def board(self, run: Run) -> Iterator[None]:
+        """Show the whole run under its stages, where there is a live view."""
+        from siked_core.reporting import SilentReporter
+
+        reporter = self.reporter
+        if isinstance(reporter, SilentReporter) or not hasattr(reporter, "board"):
+            yield
+            return
+        from siked_cli.own_board import OwnBoard
+
+        with reporter.board(OwnBoard(run.path, sys.stderr.encoding)):
+            yield
+
+    def _console(self, stream: TextIO, narrowest: int = NARROWEST) -> Console:
         from rich.console import Console
 
         if hasattr(stream, "reconfigure"):
@@ -81,7 +102,8 @@ class Output:
             no_color=None if on_terminal else True,
             force_terminal=None if on_terminal else False,
         )
-        console.width = max(console.width, NARROWEST)
+        if narrowest:
+            console.width = max(console.width, narrowest)  # it does not follow the terminal's any more
         return console
 
 

@@ -117,6 +117,16 @@ Pools = Annotated[
         "storage.pools", "Keep samples and verdicts under this URL, e.g. s3://bucket/prefix.", "--pools", RUN, "URL"
     ),
 ]
+Track = Annotated[
+    str | None,
+    _field(
+        "track",
+        "Show the run's figures elsewhere too, comma-separated: tensorboard, wandb, mlflow, trackio.",
+        "--track",
+        RUN,
+        "NAMES",
+    ),
+]
 RunNamed = Annotated[
     str | None,
     typer.Option(
@@ -167,6 +177,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         runs: Runs = DEFAULT_RUNS,
         fork: Fork = False,
         pools: Pools = None,
+        track: Track = None,
         keep_going: KeepGoing = False,
         allow_unsafe_exec: AllowUnsafeExec = False,
         no_plugin: NoPlugin = None,
@@ -174,7 +185,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         quiet: Quiet = False,
         plain: Plain = False,
     ) -> None:
-        from siked_core.recipe_check import check
+        from siked_core.recipe_check import check, check_trackers
         from siked_core.run import start
         from siked_core.spending import free, keep_changes
 
@@ -196,6 +207,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
             "student.model": student,
             "allow_unsafe_exec": allow_unsafe_exec or None,
             "storage.pools": pools,
+            "track": names(track),
             **caps(max_cost, max_tokens, max_hours),
             **{f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()},
         }
@@ -204,6 +216,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         changes = {key: value for key, value in chosen.items() if value is not None}
         resolved = resolve_file(recipe, changes, set_ or (), preset)
         check(resolved, registry)
+        check_trackers(resolved, registry)
         for entry in registry.entries:
             if entry.status == "failed":
                 output.reporter.warn(f"The plugin {entry.name} ({entry.distribution}) cannot be used: {entry.why}")

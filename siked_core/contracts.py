@@ -4,7 +4,8 @@ A plugin is a class: it has a `name`, an `Options` model (pydantic; it serialise
 rebuilds the object), and the methods of its kind. The first line of its docstring is what
 `siked plugins list` shows. Nothing at module level may import torch. The base of all is in
 `siked_core.plugin`; what comes between a mixture and a training, in `siked_core.contracts_training`;
-how an answer is chosen, in `siked_core.contracts_selection`.
+how an answer is chosen, in `siked_core.contracts_selection`; where figures are shown, in
+`siked_core.contracts_tracking`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from siked_core.bank import Bank, load_bank
 from siked_core.contracts_selection import Attempt, Outcome, Selector, Wish
+from siked_core.contracts_tracking import Figures, TrackedRun, Tracker
 from siked_core.contracts_training import (
     MixtureRow,
     Objective,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "Dataset",
+    "Figures",
     "Generator",
     "Kind",
     "MixContext",
@@ -67,6 +70,8 @@ __all__ = [
     "Selector",
     "Strategy",
     "StrategyOptions",
+    "TrackedRun",
+    "Tracker",
     "TrainingExample",
     "TrainingRow",
     "Transform",

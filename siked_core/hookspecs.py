@@ -16,6 +16,7 @@ from siked_core.contracts import (
     Objective,
     Selector,
     Strategy,
+    Tracker,
     Transform,
     Verifier,
 )
@@ -68,3 +69,8 @@ def siked_selectors() -> list[type[Selector]]:  # type: ignore[empty-body]
 @hookspec
 def siked_models() -> list[type[Model]]:  # type: ignore[empty-body]
     """Students that come with a package."""
+
+
+@hookspec
+def siked_trackers() -> list[type[Tracker]]:  # type: ignore[empty-body]
+    """Where a run's figures are shown beside its own directory."""

@@ -165,6 +165,8 @@ class _Watched:
             self._steps = max(self._steps, message["steps"])
         elif said == "described":
             self._progress.describe(message["text"])
+        elif said == "measured":
+            self._progress.measure(message["step"], message["values"])
         elif said == "checkpoint":
             channel.reply(process, {"go": self._goes_on()})
         elif said == "trained":

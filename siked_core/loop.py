@@ -10,7 +10,7 @@ the published baseline that is trained on all strategies of the teacher's pool, 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from siked_core.card import facts_of, write_card
@@ -31,7 +31,7 @@ from siked_core.scorecard import (
     RunReport,
     Scorecard,
 )
-from siked_core.spending import document, keep_counts, stage_of
+from siked_core.spending import document, keep_counts, spent, stage_of
 from siked_core.stages.ability import perplexity
 from siked_core.stages.answers import pools_of
 from siked_core.stages.diversity import diversity
@@ -42,10 +42,17 @@ from siked_core.stages.rollout import rollout
 from siked_core.stages.teach import teach
 from siked_core.stages.train import train
 from siked_core.stopping import base_of, gains, rounds_before, stop_reason, validation_of
+from siked_core.tracked import ROUND, SPENT, round_values
+from siked_core.trackers import tracking
 
 
 def distill(run: Run) -> RunReport:
     """Run the loop from wherever it stands to its end, and report."""
+    with tracking(run):
+        return _distill(run)
+
+
+def _distill(run: Run) -> RunReport:
     look_over(run)
     for choice in (run.recipe.dataset, *run.recipe.evaluate):
         first_problem(run, "test", choice.name)  # read now: a missing file should not surface hours later
@@ -109,7 +116,7 @@ def _round(run: Run, number: int, before: RoundReport | None = None) -> RoundRep
     found = alarms(before.diversity if before else Diversity(), varied, len(run.recipe.strategies), run.recipe.alarms)
     for alarm in found:
         run.reporter.warn(f"{student} may be collapsing: {alarm}.")
-    return RoundReport(
+    report = RoundReport(
         round=number,
         student=student,
         pool=pool,
@@ -122,6 +129,18 @@ def _round(run: Run, number: int, before: RoundReport | None = None) -> RoundRep
         diversity=varied,
         alarms=tuple(found),
     )
+    _write_down(run, report)
+    return report
+
+
+def _write_down(run: Run, report: RoundReport) -> None:
+    """Keep a round's figures, and what had been spent when it ended, for whoever tracks the run."""
+    if run.journal is None:
+        return
+    run.journal.figures(ROUND, report.round, round_values(report.as_dict()))
+    if not run.journal.knows(SPENT, report.round):
+        total = spent(run.path, run.recipe)
+        run.journal.figures(SPENT, report.round, {name: float(value) for name, value in asdict(total).items()})
 
 
 def _test(run: Run, best: int, tokens: int) -> list[Scorecard]:

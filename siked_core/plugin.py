@@ -12,7 +12,16 @@ from siked_core.errors import PluginError
 from siked_core.records import Companion
 
 Kind = Literal[
-    "strategy", "verifier", "mixing_policy", "generator", "dataset", "transform", "objective", "selector", "model"
+    "strategy",
+    "verifier",
+    "mixing_policy",
+    "generator",
+    "dataset",
+    "transform",
+    "objective",
+    "selector",
+    "model",
+    "tracker",
 ]
 
 

@@ -34,7 +34,7 @@ from siked_core.section import Section as _Section
 from siked_core.validation import explain
 
 _NONE = object()
-CHANGEABLE = ("prices", "caps", "launch", "alarms", "rehearsal")
+CHANGEABLE = ("prices", "caps", "launch", "alarms", "rehearsal", "track")
 """Keys that change nothing of what a run makes: they may differ when it is continued."""
 
 
@@ -141,6 +141,9 @@ class Recipe(_Section):  # noqa: PLW1641 - it holds lists and has no hash
     """Where a run pauses before it spends more. They may change when a run is continued."""
     rehearsal: bool = True
     """Try one step of judging, training and sampling on a few problems before anything is spent."""
+    track: list[PluginChoice] = Field(default_factory=list)
+    """Where the run's figures are shown beside its own directory: tensorboard, wandb, mlflow, trackio. Trackers change
+    nothing, and may change when a run is continued."""
 
     @field_validator("strategies")
     @classmethod

@@ -58,6 +58,8 @@ def check(recipe: Recipe, registry: Registry) -> None:
         if choice.name not in recipe.verifiers:
             registry.create("verifier", strategy.verifier)
     _check_hints(recipe, registry)
+    for choice in recipe.track:
+        registry.create("tracker", choice.name, choice.options)
     _check_student(recipe, registry)
     check_arguments(recipe.training.args)
     check_launch(recipe.launch)
@@ -99,6 +101,17 @@ def _check_hints(recipe: Recipe, registry: Registry) -> None:
             "rollout.rationalise is null, so there is nothing of the kind. Set rollout.rationalise={}, as the preset "
             "star does, or choose another policy."
         )
+
+
+def check_trackers(recipe: Recipe, registry: Registry) -> None:
+    """What the recipe's trackers work with is installed. Only where a run is begun or continued: who looks at one stage
+    of it on another machine need not have it.
+
+    Raises:
+        PluginError: it is not.
+    """
+    for choice in recipe.track:
+        registry.create("tracker", choice.name, choice.options).check_machine()
 
 
 def _check_student(recipe: Recipe, registry: Registry) -> None:

@@ -36,6 +36,7 @@ HOOKS: dict[str, type[Plugin]] = {
     "siked_objectives": contracts.Objective,
     "siked_selectors": contracts.Selector,
     "siked_models": contracts.Model,
+    "siked_trackers": contracts.Tracker,
 }
 RENAMED_HOOKS: dict[str, str] = {}
 """Former names of hooks that are still asked, and warned of: see `siked_core.deprecation`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,9 @@ class Progress(Protocol):
 
     def describe(self, text: str) -> None:
         """A short text beside the bar: a loss, a yield."""
+
+    def measure(self, step: int, values: Mapping[str, float]) -> None:
+        """Figures of a step, counted from 1: a training's loss. They are kept with the run, and not shown."""
 
     def finish(self, summary: str) -> None:
         """What came out, in one line: shown when the stage ends."""
@@ -44,6 +47,9 @@ class SilentProgress:
         pass
 
     def describe(self, text: str) -> None:
+        pass
+
+    def measure(self, step: int, values: Mapping[str, float]) -> None:
         pass
 
     def finish(self, summary: str) -> None:

@@ -13,6 +13,7 @@ runs/pocket-001/
   students/round-0, ...            Hugging Face folders
   evaluations/STUDENT/DATASET-SPLIT  completions and verdicts of an evaluation
   scorecards/*.json, report.json
+  journal/                         what it is doing, for whoever watches (siked_core.journal)
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from types import TracebackType
 from typing import Any
 
 from siked_core.contracts import Generator, Strategy, Verifier
-from siked_core.errors import RunError, SikedError, StoreError
+from siked_core.errors import CapReached, RunError, StoreError
 from siked_core.files import unwritable, write_text
 from siked_core.format import StudentFormat
+from siked_core.journal import Journal
 from siked_core.lock import Lock
 from siked_core.manifest import FORMAT, read_manifest, write_manifest
+from siked_core.numbered import fresh, unfinished
 from siked_core.permission import permitted
 from siked_core.place import LocalPlace, Place
 from siked_core.pool import SAMPLES, VERDICTS, Pool
@@ -60,6 +63,8 @@ class Run:
     keep_going: bool = False
     """Set aside, and count, what a verifier fails on, instead of stopping."""
     asked: set[type[Generator]] = field(default_factory=set)  # siked_core.asking
+    journal: Journal | None = None
+    """Where it writes down what it does; None where it was opened without its lock."""
     _lock: Lock | None = None
     _claim: Claim | None = None
     _pools: dict[str, Pool] = field(default_factory=dict)
@@ -191,6 +196,8 @@ class Run:
         Args:
             failed: a store did not answer; it is not asked again only to tell it so.
         """
+        if self.journal is not None:
+            self.journal.close("resting")
         for generators in self.asked:
             generators.release()
         if self._claim is not None:
@@ -205,7 +212,20 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(failed=isinstance(error, StoreError))
+        try:
+            if self.journal is not None:
+                self.journal.close(*how_ended(self.path, error))
+        finally:
+            self.close(failed=isinstance(error, StoreError))
+
+
+def how_ended(run: Path, error: BaseException | None) -> tuple[str, str]:
+    """How the work on a run has ended, as its journal names it, and why."""
+    if error is None:
+        return ("finished" if read_manifest(run, missing_ok=True).get("finished") else "resting"), ""
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        return "interrupted", ""
+    return ("paused" if isinstance(error, CapReached) else "failed"), f"{error}".partition("\n")[0] or repr(error)
 
 
 def start(
@@ -232,10 +252,10 @@ def start(
             directory cannot be written.
     """
     if name is None:
-        path = _unfinished(runs, recipe.dataset.name, recipe, reporter)
+        path = unfinished(runs, recipe.dataset.name, recipe, reporter)
         if path is not None:
             return _open(path, recipe, registry, reporter, resumed=True)
-        return _make(_fresh(runs, recipe.dataset.name, recipe), recipe, registry, reporter)
+        return _make(fresh(runs, recipe.dataset.name, recipe), recipe, registry, reporter)
     path = locate(name, runs)
     if not (path / "manifest.json").exists():
         # A run that was killed while it was made has no more than these, and is made again.
@@ -254,10 +274,10 @@ def start(
             f"The run {path} has another recipe ({shown}). Add --fork to start a new run that reuses what is "
             "still valid, or choose another --run."
         )
-    begun = _unfinished(path.parent, path.name, recipe, reporter, forked_from=path.name)
+    begun = unfinished(path.parent, path.name, recipe, reporter, forked_from=path.name)
     if begun is not None:
         return _open(begun, recipe, registry, reporter, resumed=True)
-    run = _make(_fresh(path.parent, path.name, recipe), recipe, registry, reporter, source=path)
+    run = _make(fresh(path.parent, path.name, recipe), recipe, registry, reporter, source=path)
     reporter.note(f"Forked {path} into {run.path}.")
     return run
 
@@ -291,7 +311,8 @@ def _open(
     if lock:
         held = Lock(path / "run.lock", reporter.note)
         held.acquire()
-    run = Run(path, recipe, registry, reporter, resumed=resumed, _lock=held)
+    journal = Journal(path, reporter) if lock else None
+    run = Run(path, recipe, registry, journal or reporter, resumed=resumed, journal=journal, _lock=held)
     if lock and resumed:
         try:
             run._claim = claimed(path, run.place, reporter)
@@ -362,34 +383,6 @@ def _note_versions(run: Run) -> None:
 
 def _stored(path: Path) -> Recipe:
     return validate(read_manifest(path)["recipe"])
-
-
-def _unfinished(
-    folder: Path, stem: str, recipe: Recipe, reporter: Reporter, forked_from: str | None = None
-) -> Path | None:
-    """The latest numbered run of this very recipe that is not finished. One that cannot be read hides no other."""
-    pattern = re.compile(re.escape(stem) + r"-\d{3,}")
-    found = sorted(path.parent for path in folder.glob("*/manifest.json") if pattern.fullmatch(path.parent.name))
-    for path in reversed(found):
-        try:
-            manifest = read_manifest(path)
-            same = validate(manifest["recipe"]) == recipe and manifest.get("forked_from") == forked_from
-        except SikedError as error:
-            reporter.warn(f"Passing over {path}: {error}")
-            continue
-        if same and not manifest["finished"]:
-            return path
-    return None
-
-
-def _fresh(runs: Path, stem: str, recipe: Recipe) -> Path:
-    """The next number that neither a run of this folder has, nor one that keeps its samples at the same URL."""
-    names = [path.name for path in runs.glob(f"{stem}-*")]
-    if recipe.storage.pools is not None:
-        names += open_place(recipe.storage.pools, recipe.storage.options, runs / UNSENT).entries()
-    pattern = re.compile(re.escape(stem) + r"-(\d{3,})")
-    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
-    return runs / f"{stem}-{max(taken, default=0) + 1:03d}"
 
 
 def _reuse(old: Path, new: Path, place: Place) -> None:

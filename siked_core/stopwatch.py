@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -84,6 +84,9 @@ class _Timed:
 
     def describe(self, text: str) -> None:
         self._inner.describe(text)
+
+    def measure(self, step: int, values: Mapping[str, float]) -> None:
+        self._inner.measure(step, values)
 
     def finish(self, summary: str) -> None:
         self._inner.finish(summary)

@@ -11,6 +11,9 @@ from siked_core.checkpoints import keep_newest, seal
 from siked_core.contracts import TrainingExample
 from siked_core.reporting import Progress
 
+MEASURED = ("loss", "learning_rate", "grad_norm")
+"""What the trainer logs of a step that is kept with the run."""
+
 
 def columns(examples: Sequence[TrainingExample], filler: int | None = None, weighted: bool = True) -> dict[str, Any]:
     """The examples as the trainer's data set.
@@ -116,6 +119,7 @@ def follow(progress: Progress, checkpoints: Path, at_checkpoint: Callable[[], No
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if logs and "loss" in logs:
                 progress.describe(f"loss {float(logs['loss']):.3f}")
+                progress.measure(state.global_step, {name: float(logs[name]) for name in MEASURED if name in logs})
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             processes.wait_for_all()  # each has written its part

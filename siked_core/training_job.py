@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,9 @@ class Told:
 
     def describe(self, text: str) -> None:
         self._say({"said": "described", "text": text})
+
+    def measure(self, step: int, values: Mapping[str, float]) -> None:
+        self._say({"said": "measured", "step": step, "values": dict(values)})
 
     def finish(self, summary: str) -> None:
         pass

@@ -65,7 +65,7 @@ def test_the_table_names_the_key_that_an_option_sets() -> None:
         if parameter.opts[0][:2] == "--"
     }
     rows = re.findall(r"^\| `(--[a-z-]+)[^|]*\| `([\w.]+)` \|", PAGE, re.MULTILINE)
-    assert len(rows) == 20
+    assert len(rows) == 21
     for option, key in rows:
         assert f"(`{key}`)" in helps[option]
     assert set(helps) - {option for option, _ in rows} == {

@@ -51,6 +51,19 @@ def test_the_documented_verifier_judges(tmp_path: Path, monkeypatch: pytest.Monk
     assert [v.status for v in verifier.verify(claims)] == [Status.CORRECT, Status.WRONG, Status.NO_ANSWER]
 
 
+def test_the_documented_tracker_writes_a_line_for_every_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from siked_core import Figures, TrackedRun
+
+    tracker = load("siked_trackers", tmp_path, monkeypatch)()
+    name = tracker.open(TrackedRun("mine", tmp_path, {"seed": 1}, 0.0))
+    tracker.log([Figures("train/round-0", 3, {"loss": 0.5, "learning_rate": 0.1}, 9.0)])
+    assert Path(name) == tmp_path / "mine.csv"
+    assert Path(name).read_text().splitlines() == [
+        "9.0,3,train/round-0/loss,0.5",
+        "9.0,3,train/round-0/learning_rate,0.1",
+    ]
+
+
 def test_the_documented_data_set_reads_and_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from siked_core import DataError, Excluded, Problem
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,15 @@ class Followed(SilentProgress):
 
     def __init__(self, at: int = -1, then: Callable[[], object] = lambda: None) -> None:
         self.steps, self.told, self._at, self._then = 0, [], at, then
+        self.measured: dict[int, dict[str, float]] = {}
 
     def advance(self, amount: int = 1) -> None:
         before, self.steps = self.steps, self.steps + amount
         if before < self._at <= self.steps:
             self._then()
+
+    def measure(self, step: int, values: Mapping[str, float]) -> None:
+        self.measured[step] = dict(values)
 
     def describe(self, text: str) -> None:
         self.told.append(text)
@@ -172,6 +176,9 @@ def test_a_killed_process_of_its_own_makes_what_is_made_inside(
     assert trained == expected
     assert progress.steps == STEPS, "steps that are taken again are not counted again"
     assert progress.told[-1] == f"loss {losses(inside)[-1]:.3f}"
+    assert list(progress.measured) == list(range(1, STEPS + 1))
+    assert progress.measured[STEPS]["loss"] == pytest.approx(losses(inside)[-1])
+    assert progress.measured[2]["learning_rate"] > progress.measured[STEPS]["learning_rate"]
     assert losses(tmp_path) == losses(inside)
     assert hash_files(tmp_path / "student") == hash_files(inside / "student")
     assert not (tmp_path / "job").exists()

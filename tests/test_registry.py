@@ -131,6 +131,10 @@ def test_hook_siked_models(install: Install) -> None:
     offer(install, "Model", "siked_models", {"folder": "self"})
 
 
+def test_hook_siked_trackers(install: Install) -> None:
+    offer(install, "Tracker", "siked_trackers", {"open": "self, run", "log": "self, figures"})
+
+
 def test_hooks_kinds_and_specs_agree() -> None:
     specs = {name for name in vars(hookspecs) if name.startswith("siked_")}
     assert specs == set(HOOKS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -86,6 +86,9 @@ class _PlainProgress:
 
     def describe(self, text: str) -> None:
         self._text = text
+
+    def measure(self, step: int, values: Mapping[str, float]) -> None:
+        pass
 
     def finish(self, summary: str) -> None:
         self.summary = summary

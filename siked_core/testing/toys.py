@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from pydantic import Field
 from siked_core.contracts import (
     Attempt,
     Dataset,
+    Figures,
     Generator,
     MixContext,
     MixingPolicy,
@@ -22,6 +24,8 @@ from siked_core.contracts import (
     Request,
     Selector,
     Strategy,
+    TrackedRun,
+    Tracker,
     TrainingExample,
     TrainingRow,
     Transform,
@@ -201,9 +205,38 @@ class OwnChoice(Selector):
         return 0
 
 
+class Listed(Tracker):
+    """Writes what it is told into a file of its folder, a line of JSON each."""
+
+    name = "listed"
+
+    class _Options(Options):
+        broken: bool = False
+
+    options_type = _Options
+
+    def open(self, run: TrackedRun) -> str:
+        if self.options.broken:
+            raise ConnectionError("the server is away")
+        self._file = run.folder / "told.jsonl"
+        self._write(opened=run.name, id=run.id, config=dict(run.config))
+        return run.id or f"id-of-{run.name}"
+
+    def log(self, figures: Sequence[Figures]) -> None:
+        for one in figures:
+            self._write(series=one.series, step=one.step, values=one.named)
+
+    def finish(self, summary: Mapping[str, float | str]) -> None:
+        self._write(summary=dict(summary))
+
+    def _write(self, **told: Any) -> None:
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(told) + "\n")
+
+
 TOYS: tuple[type[Plugin], ...] = (
     *(Sums, Loud, Quiet, SameText, ToyTeacher, ToyStudent),
-    *(Both, Backwards, Plain, OwnChoice),
+    *(Both, Backwards, Plain, OwnChoice, Listed),
 )
 
 
