@@ -22,6 +22,8 @@ QUIET_LIBRARIES = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    # Pydantic would look through everything that is installed for plugins of its own.
+    "PYDANTIC_DISABLE_PLUGINS": "1",
 }
 CONTINUABLE = ("distill", "quote", "import", "teach", "verify", "mix", "train", "rollout", "evaluate")
 CAPPED = ("distill", "quote", "teach", "verify", "audit", "train", "rollout", "evaluate")
@@ -58,8 +60,6 @@ def _siked(
     Start with `siked distill`: with nothing configured it uses the embedded pocket world, which needs no
     network, no GPU and no key.
     """
-    for name, value in QUIET_LIBRARIES.items():
-        os.environ.setdefault(name, value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from siked_cli.failures import print_error
     from siked_cli.interruption import Interruption
 
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
     arguments = list(sys.argv[1:] if argv is None else argv)
     interruption = Interruption(_how_to_continue(arguments))
     try:

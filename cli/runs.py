@@ -9,8 +9,6 @@ from typing import Any
 from siked_cli import figures
 from siked_cli.options import DEFAULT_RUNS, Json, Runs
 from siked_cli.output import Output
-from siked_core.errors import SikedError
-from siked_core.scorecard import Score
 
 
 def command(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
@@ -49,12 +47,16 @@ def command(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
 def _accuracy(found: dict[str, Any] | None) -> str:
     if found is None:
         return figures.NOTHING
+    from siked_core.scorecard import Score
+
     shown = figures.accuracy(Score.from_dict(found))
     return shown if found["split"] == "test" else f"({shown})"
 
 
 def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
     """One run, from its files. A damaged one is listed as such: it must not hide the others."""
+    from siked_core.errors import SikedError
+
     run = manifest.parent
     try:
         content = json_text.loads(manifest.read_text(encoding="utf-8"))
