@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 BARE = (sys.executable, "-c", "import typer, rich")
@@ -56,13 +56,14 @@ def cpu_seconds(command: Sequence[str], environment: Mapping[str, str], folder: 
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measure(pairs: int) -> dict[str, dict[str, float]]:
-    """Of each touch: its CPU time in milliseconds (least, median, most), and the same of its ratio to the bare import."""
+def measure(pairs: int, touches: Iterable[str] = TOUCHES) -> dict[str, dict[str, float]]:
+    """Of each touch: its CPU time in milliseconds (least, median, most), and its ratio to the bare import."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         plain["PYTHONPYCACHEPREFIX"] = str(Path(folder) / "bytecode")
-        for name, (command, more) in TOUCHES.items():
+        for name in touches:
+            command, more = TOUCHES[name]
             environment = {**plain, **more}
             cpu_seconds(BARE, plain, folder)
             cpu_seconds(command, environment, folder)  # these write the bytecode

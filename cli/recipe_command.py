@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from siked_cli import completions
 from siked_cli.options import (
     DEFAULT_RUNS,
     AllowUnsafeExec,
@@ -32,9 +33,22 @@ if TYPE_CHECKING:
 METHOD, WHAT, RUN = "Recipe: the method", "Recipe: data and models", "Run"
 
 
-def _field(key: str, text: str, flags: str, panel: str, metavar: str | None = None) -> Any:
-    """An option that sets one recipe key, and says which."""
-    return typer.Option(*flags.split(), help=f"{text} (`{key}`)", rich_help_panel=panel, metavar=metavar)
+def _field(
+    key: str,
+    text: str,
+    flags: str,
+    panel: str,
+    metavar: str | None = None,
+    offers: Callable[..., completions.Offers] | None = None,
+) -> Any:
+    """An option that sets one recipe key, and says which.
+
+    Args:
+        offers: what the shell completes it to.
+    """
+    return typer.Option(
+        *flags.split(), help=f"{text} (`{key}`)", rich_help_panel=panel, metavar=metavar, autocompletion=offers
+    )
 
 
 File = Annotated[
@@ -42,20 +56,35 @@ File = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    _field("preset", "What the recipe starts from; see `siked recipe list`.", "--preset", METHOD, "NAME"),
+    _field(
+        "preset",
+        "What the recipe starts from; see `siked recipe list`.",
+        "--preset",
+        METHOD,
+        "NAME",
+        completions.presets,
+    ),
 ]
 Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
+        autocompletion=completions.keys,
         help="Set any recipe key, e.g. student.lora.r=32. Repeatable; it has the last word.",
         rich_help_panel=METHOD,
     ),
 ]
 Strategies = Annotated[
     str | None,
-    _field("strategies", "Strategies to teach, comma-separated, e.g. cot,pot,l2m.", "--strategies", METHOD, "NAMES"),
+    _field(
+        "strategies",
+        "Strategies to teach, comma-separated, e.g. cot,pot,l2m.",
+        "--strategies",
+        METHOD,
+        "NAMES",
+        completions.plugins_of("strategy"),
+    ),
 ]
 Verifiers = Annotated[
     list[str] | None,
@@ -64,7 +93,15 @@ Verifiers = Annotated[
     ),
 ]
 Mixing = Annotated[
-    str | None, _field("mixing.policy", "What the student is trained on next.", "--mixing", METHOD, "NAME")
+    str | None,
+    _field(
+        "mixing.policy",
+        "What the student is trained on next.",
+        "--mixing",
+        METHOD,
+        "NAME",
+        completions.plugins_of("mixing_policy"),
+    ),
 ]
 Rounds = Annotated[
     int | None, _field("stopping.rounds", "At most so many rounds after the warm-up.", "--rounds", METHOD)
@@ -80,6 +117,7 @@ Mode = Annotated[
         "--mode",
         METHOD,
         "MODE",
+        completions.words(free="the student does", forced="each in its turn", both="first the one, then the other"),
     ),
 ]
 Epochs = Annotated[float | None, _field("training.epochs", "Epochs per round.", "--epochs", METHOD)]
@@ -96,17 +134,40 @@ Baselines = Annotated[
         "--baselines",
         METHOD,
         "WHICH",
+        completions.words(
+            none="no baseline",
+            single="one per strategy",
+            combined="one on all strategies",
+            equal_budget="combined, and one per strategy",
+        ),
     ),
 ]
-DatasetName = Annotated[str | None, _field("dataset", "What to train on.", "--dataset", WHAT, "NAME")]
+DatasetName = Annotated[
+    str | None, _field("dataset", "What to train on.", "--dataset", WHAT, "NAME", completions.plugins_of("dataset"))
+]
 Data = Annotated[Path | None, _field("data.path", "Local file or folder of the data sets.", "--data", WHAT, "PATH")]
 Evaluate = Annotated[
     str | None,
-    _field("evaluate", "Further data sets to test on, comma-separated, e.g. gsm8k,svamp.", "--evaluate", WHAT, "NAMES"),
+    _field(
+        "evaluate",
+        "Further data sets to test on, comma-separated, e.g. gsm8k,svamp.",
+        "--evaluate",
+        WHAT,
+        "NAMES",
+        completions.plugins_of("dataset"),
+    ),
 ]
 Limit = Annotated[int | None, _field("data.limit", "Use only so many training problems.", "--limit", WHAT)]
 Teacher = Annotated[
-    str | None, _field("teacher.generator", "Who writes the first rationales.", "--teacher", WHAT, "NAME[:MODEL]")
+    str | None,
+    _field(
+        "teacher.generator",
+        "Who writes the first rationales.",
+        "--teacher",
+        WHAT,
+        "NAME[:MODEL]",
+        completions.plugins_of("generator"),
+    ),
 ]
 Student = Annotated[
     str | None, _field("student.model", "A model folder, a hub name, or pocket.", "--student", WHAT, "MODEL")
@@ -122,6 +183,7 @@ RunNamed = Annotated[
     typer.Option(
         "--run",
         metavar="NAME",
+        autocompletion=completions.runs,
         help="The run to make or continue: a name under --runs, or a directory. Without it, an unfinished run of "
         "the very same recipe is continued, else a new one is numbered.",
         rich_help_panel=RUN,

@@ -83,5 +83,5 @@ def load_bank(path: Path) -> Bank:
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DataError(f"The prompt bank {path} does not fit at {where}: {first['msg']}.") from None
     except NotYaml as error:
-        raise DataError(f"The prompt bank {path} is not YAML, {error}.") from None
+        raise DataError(f"The prompt bank {path} is not YAML: {error}.") from None
     return Bank(parsed.instruction.strip(), parsed.template, tuple(parsed.shots))

@@ -41,7 +41,7 @@ def read_layer(path: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(f"Cannot read the recipe {path}: {reason}.") from None
     except NotYaml as error:
-        raise RecipeError(f"The recipe {path} is not YAML, {error}.") from None
+        raise RecipeError(f"The recipe {path} is not YAML: {error}.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -15,7 +15,7 @@ POCKET = "pocket"
 class PluginChoice(BaseModel):
     """A plugin and its options: `cot`, `vllm:MODEL`, or `{name: cot, options: {shots: 4}}`.
 
-    No `Section`: that one reads its fields' docstrings from the source, which every `siked plugins list` would wait for.
+    No `Section`: that one reads its fields' docstrings from the source, for which `siked plugins list` would wait.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)

@@ -46,11 +46,12 @@ def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
         field = owner.model_fields.get(part) if owner else None
         if field is None:
             continue  # names of union members stand in the path too
-        owner = _nested(field.annotation)
+        owner = nested_model(field.annotation)
     return owner
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
+def nested_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, be it optional or in a list; None where it holds none."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
