@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -236,6 +237,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         quiet: Quiet = False,
         plain: Plain = False,
     ) -> None:
+        from siked_core.errors import RecipeError
         from siked_core.recipe_check import check
         from siked_core.run import start
         from siked_core.spending import free, keep_changes
@@ -261,6 +263,9 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
             **caps(max_cost, max_tokens, max_hours),
             **{f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()},
         }
+        for key, value in {"preset": preset, **chosen}.items():
+            if value == "":
+                raise RecipeError(f"An empty text was given for {key}. Give a value, or leave the option out.")
         output = Output(json=json, quiet=quiet, plain=plain)
         registry = open_registry(no_plugin)
         changes = {key: value for key, value in chosen.items() if value is not None}
@@ -292,6 +297,8 @@ def resolve_file(path: Path | None, changes: dict[str, Any], assignments: Sequen
 
     if path is not None and not path.exists() and str(path) in preset_names():
         raise RecipeError(f"There is no file '{path}', but a preset of that name: use --preset {path}.")
+    if path is not None and path.suffix in (".jsonl", ".parquet", ".csv", ".arrow"):
+        raise RecipeError(f"{path} is no recipe but looks like data: use --dataset jsonl --data {path}.")
     return resolve(path, changes, assignments, preset)
 
 
@@ -313,4 +320,14 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def names(text: str | None) -> list[str] | None:
+    """ "cot,pot" -> ["cot", "pot"]
+
+    Raises:
+        RecipeError: the names stand with something else than commas between them.
+    """
+    from siked_core.errors import RecipeError
+
+    for part in (text or "").split(","):
+        if len(re.split(r"[\s;|+]+", part.strip())) > 1 and not any(mark in part for mark in "/:{"):
+            raise RecipeError(f"Put commas between the names, and nothing else, e.g. cot,pot; got '{text}'.")
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

@@ -9,6 +9,8 @@ from typing import Any
 from siked_core.errors import RecipeError
 from siked_core.yaml_text import NotYaml, read_yaml
 
+_QUOTE = " Put the whole of KEY=VALUE in quotes, or the shell takes it apart."
+
 
 def assigned(assignments: Sequence[str]) -> dict[str, Any]:
     """Dotted keys from `key=value` texts, the values read as YAML.
@@ -25,7 +27,9 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
             # `@` is reserved in YAML, and `@FILE` is ours
             values[key.strip()] = value if value.startswith("@") else read_yaml(value)
         except NotYaml as error:
-            raise RecipeError(f"--set {key}: the value {value!r} is not YAML: {error}.") from None
+            raise RecipeError(
+                f"--set {key}: the value {value!r} is not YAML: {error}.{_QUOTE * value.startswith(('{', '['))}"
+            ) from None
     return values
 
 

@@ -33,6 +33,7 @@ from siked_core.contracts import Generator, Strategy, Verifier
 from siked_core.errors import RunError, SikedError, StoreError
 from siked_core.files import unwritable, write_text
 from siked_core.format import StudentFormat
+from siked_core.leftovers import discard, tidy
 from siked_core.lock import Lock
 from siked_core.manifest import FORMAT, read_manifest, write_manifest
 from siked_core.permission import permitted
@@ -205,7 +206,11 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self.resumed:
+            discard(self.path, error)
         self.close(failed=isinstance(error, StoreError))
+        with contextlib.suppress(OSError):
+            self.path.rmdir()  # where a mistake left nothing in it
 
 
 def start(
@@ -236,6 +241,8 @@ def start(
         if path is not None:
             return _open(path, recipe, registry, reporter, resumed=True)
         return _make(_fresh(runs, recipe.dataset.name, recipe), recipe, registry, reporter)
+    if not name.strip():
+        raise RunError("--run is empty. Give the run a name, e.g. --run mine, or leave the option out.")
     path = locate(name, runs)
     if not (path / "manifest.json").exists():
         # A run that was killed while it was made has no more than these, and is made again.
@@ -295,7 +302,7 @@ def _open(
     if lock and resumed:
         try:
             run._claim = claimed(path, run.place, reporter)
-            _tidy(path)
+            tidy(path)
             _note_versions(run)
         except BaseException:
             run.close()
@@ -338,14 +345,6 @@ def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter, so
             path.rmdir()  # where nothing has come into it
         raise
     return run
-
-
-def _tidy(path: Path) -> None:
-    """Remove what a killed process was just writing: it is never whole."""
-    for left in path.rglob(".*.tmp"):
-        if left.is_file():
-            with contextlib.suppress(OSError):
-                left.unlink()
 
 
 def _note_versions(run: Run) -> None:

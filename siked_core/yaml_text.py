@@ -26,7 +26,9 @@ def read_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise NotYaml(f"{place}{' '.join((error.problem or str(error)).split())}") from None
+        said = " ".join((error.problem or str(error)).split())
+        advice = "; YAML is indented by spaces, not by tabs" if "'\\t'" in said else ""
+        raise NotYaml(f"{place}{said}{advice}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date, say
         raise NotYaml(" ".join(str(error).split())) from None
     finally:

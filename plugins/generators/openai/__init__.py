@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -64,6 +65,12 @@ class OpenAIGenerator(Generator):
 
     def rendered(self, prompt: Prompt) -> str | None:
         return self._writer.rendered(prompt)
+
+    def check_machine(self) -> None:
+        if importlib.util.find_spec("openai") is None:
+            library()  # says how to have it
+        if self._key is None:
+            self.options.key()
 
     def open(self) -> None:
         """Find the client and the key. Nothing is sent.
