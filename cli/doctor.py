@@ -112,8 +112,8 @@ def command(
     """Check this machine: versions, device, the cage around model-written programs and a self-test of it, plugins.
 
     Exits with 0 if all that is needed is there, with 1 if something that is needed fails, and with 3 if programs cannot
-    be caged or the self-test fails. With a run or a recipe it looks that
-    over instead, in under a minute: vocabulary, context, lengths, memory. It then exits with 2 if it would fail.
+    be caged or the self-test fails. With a run or a recipe it looks that over instead, in under a minute: vocabulary,
+    context, lengths, memory. It then exits with 2 if it would fail.
     """
     from siked_core.sandbox import Limits, ProgramPool
 
