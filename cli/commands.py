@@ -64,18 +64,18 @@ class LazyGroup(TyperGroup):
         super().__init__(**attributes)
         self.commands = _Loading()
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(ABOUT)
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """A section for each heading. Rich, which lays out the help of a single command, takes longer to load than
         everything else here together."""
         for heading, named in LISTED.items():
             with formatter.section(typer.style(heading, bold=True)):
                 formatter.write_dl([(typer.style(f"{name:<9}", fg="cyan"), about) for name, about in named.items()])
 
-    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:
-        stubs = {name: TyperCommand(name, help=about) for name, about in ABOUT.items()}
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        stubs: dict[str, Any] = {name: TyperCommand(name, help=about) for name, about in ABOUT.items()}
         stand_in = TyperGroup(name=self.name, commands=stubs, params=self.params)
         return stand_in.shell_complete(typer.Context(stand_in, info_name=ctx.info_name), incomplete)
 

@@ -114,7 +114,8 @@ def extras() -> Check:
     from packaging.requirements import Requirement
 
     required = [Requirement(text) for text in importlib.metadata.requires("siked") or ()]
-    there, absent = [], []
+    there: list[str] = []
+    absent: list[str] = []
     for extra in sorted(importlib.metadata.metadata("siked").get_all("Provides-Extra") or ()):
         own = [one for one in required if one.marker and one.marker.evaluate({"extra": extra})]
         own = [one for one in own if not (one.marker and one.marker.evaluate({"extra": ""})) and one.name != "siked"]

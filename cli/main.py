@@ -1,8 +1,8 @@
 """The application: every command by name, and what each way of ending means to the shell.
 
-Exit codes: 0 done; 1 a bug of ours (with its traceback), or `siked run check` or `siked doctor` found something wrong; 2
-something that the user can put right (one line); 3 `siked doctor` found that programs cannot be run safely here; 4 a run
-paused at one of its caps; 130 interrupted; 143 terminated.
+Exit codes: 0 done; 1 a bug of ours (with its traceback), or `siked run check` or `siked doctor` found something wrong;
+2 something that the user can put right (one line); 3 `siked doctor` found that programs cannot be run safely here;
+4 a run paused at one of its caps; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
