@@ -2,8 +2,9 @@
 #
 #   make demo        install siked and distil a student in the embedded world (no network after the installation)
 #   make install     install siked only
-#   make test        install what the tests need, and run them, but for the next three
+#   make test        install what the tests need, and run them, but for the next four
 #   make test-recovery  run the tests that kill and damage whole runs
+#   make test-browser  open reports in a real Chromium, which Debian's packages chromium and chromium-driver are
 #   make test-ray    run the tests that spread work over a Ray cluster of two nodes on this machine
 #   make test-vllm   make an environment for vLLM, unless there is one, and run the tests that ask a real server
 #   make lint        formatting, lint, types
@@ -31,7 +32,7 @@ INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint 
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test test-recovery test-ray test-vllm lint test-package fuzz clean
+.PHONY: demo install test test-recovery test-browser test-ray test-vllm lint test-package fuzz clean
 
 demo: install
 	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
@@ -39,10 +40,13 @@ demo: install
 install: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not recovery and not ray and not vllm" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not recovery and not browser and not ray and not vllm" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 test-recovery: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m recovery $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 test-ray: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m ray $(PYTEST_ARGS)

@@ -12,35 +12,23 @@ choice, greedily; each arm's is its round that is best on validation.
 Differences to `--of` are paired by problem, with Student's t over the seeds. Of all that are tested p-values are
 corrected by Holm's procedure, and each interval has the level at which Holm tests that difference.
 
-Runs are `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on.
+Runs are `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on. Results of
+seeds that were run elsewhere are read from `--results`, to which this adds its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-import mpmath
 import numpy as np
+from arms import Outcome, Results, ahead, finish, holm
 
-from siked_core.registry import Registry
-from siked_core.reporting import SilentReporter
-from siked_core.results import results_of
-from siked_core.run import attach
-from siked_core.stages.evaluate import evaluate
-
-LEVEL = 0.05
 PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
 """Orders of SIKeD's biased mixing."""
 TOKENS = 85_000
@@ -59,6 +47,8 @@ def arms(strategies: Sequence[str]) -> dict[str, list[str]]:
         "tata": "tata",
         "utility": "utility",
         "utility, margin 1": "{name: utility, options: {margin: 1}}",
+        "utility, margin 2": "{name: utility, options: {margin: 2}}",
+        "utility, margin 1, difficulty 1": "{name: utility, options: {margin: 1, difficulty: 1}}",
     }
     together = {name: [f"mixing.policy={policy}"] for name, policy in several.items()}
     alone = {
@@ -74,111 +64,19 @@ def arms(strategies: Sequence[str]) -> dict[str, list[str]]:
     return together | alone
 
 
-@dataclass(frozen=True)
-class Difference:
-    """An arm against another, in points."""
-
-    mean: float
-    low: float
-    high: float
-    """The interval at the level that Holm's procedure tests it at."""
-    p: float
-    """Corrected."""
-
-
-def t_two_sided(t: float, freedom: int) -> float:
-    """The p-value of Student's t."""
-    if math.isinf(t):
-        return 0.0
-    return float(mpmath.betainc(freedom / 2, 0.5, 0, freedom / (freedom + t * t), regularized=True))
-
-
-def t_point(level: float, freedom: int) -> float:
-    """The t whose two-sided p-value is `level`."""
-    low, high = 0.0, 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_two_sided(middle, freedom) > level else (low, middle)
-    return high
-
-
-def holm(differences: Mapping[str, Sequence[float]]) -> dict[str, Difference]:
-    """Each arm's differences over the seeds, tested together; nothing for fewer than two seeds."""
-    tested: dict[str, tuple[float, float, int, float]] = {}
-    for name, values in differences.items():
-        if len(values) < 2:
-            continue
-        mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-        t = abs(mean) / error if error else (math.inf if mean else 0.0)
-        tested[name] = mean, error, len(values) - 1, t_two_sided(t, len(values) - 1)
-    found, least = {}, 0.0
-    for place, name in enumerate(sorted(tested, key=lambda one: tested[one][3])):
-        mean, error, freedom, p = tested[name]
-        left = len(tested) - place
-        least = max(least, min(1.0, p * left))
-        margin = error * t_point(LEVEL / left, freedom)
-        found[name] = Difference(mean, mean - margin, mean + margin, least)
-    return found
-
-
-def run_of(options: argparse.Namespace, seed: int, name: str, settings: Sequence[str], base: Path | None) -> Path:
-    """Make or finish an arm's run of a seed."""
-    path: Path = options.runs / f"{seed}-{name.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
-    if base is not None and not path.exists():  # what is the same is found by its key
-        shutil.copytree(base, path, ignore=shutil.ignore_patterns("run.lock", "round-[1-9]*", "scorecards", "report*"))
+def settings_of(options: argparse.Namespace, seed: int, settings: Sequence[str]) -> list[str]:
+    """All that an arm of a seed is set to."""
     every = [f"seed={seed}", f"dataset.options.seed={seed}", f"training.tokens_per_round={options.tokens}"]
-    every += (
-        ["stopping.patience=99", "data.test_limit=10"] if options.split == "validation" else ["stopping.patience=99"]
-    )
-    command = [sys.executable, "-m", "siked_cli", "distill", "--preset", options.preset]
-    command += ["--strategies", ",".join(options.strategies), "--run", str(path), "--plain", "--json"]
-    command += ["--fork"] if base is not None else []
-    for setting in (*every, *options.set, *settings):
-        command += ["--set", setting]
-    done = path.with_suffix(".json")
-    with done.open("w", encoding="utf-8") as out, path.with_suffix(".log").open("a", encoding="utf-8") as log:
-        subprocess.run(command, check=True, stdout=out, stderr=log)
-    return Path(json.loads(done.read_text(encoding="utf-8"))["run"])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an arm's student of a seed did."""
-
-    right: Mapping[str, bool]
-    """By problem."""
-    round: int
-    trained: int
-    """Tokens, of the rounds up to its own."""
-    shares: Mapping[str, float]
-    """Of the strategies that it chose."""
-
-    @property
-    def accuracy(self) -> float:
-        return 100 * sum(self.right.values()) / len(self.right)
-
-
-def outcome(path: Path, split: str) -> Outcome:
-    """Of a finished run."""
-    with attach(path, Registry.discover(), SilentReporter()) as run:
-        report = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
-        student, home = f"round-{report['chosen_round']}", run.recipe.dataset.name
-        card = evaluate(run, student, home, split)
-        right = {one.problem_id: one.right for one in results_of(run, student, home, split)}
-        rounds = report["rounds"][1 : report["chosen_round"] + 1]
-        shares = {one.strategy: one.share for one in card.strategies}
-    return Outcome(right, report["chosen_round"], sum(one["training_tokens"] for one in rounds), shares)
+    every += ["stopping.patience=99", f"strategies=[{', '.join(options.strategies)}]"]
+    every += ["data.test_limit=10"] if options.split == "validation" else []
+    return [*every, *options.set, *settings]
 
 
 def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str], dict[str, Any]]:
     """Lines of Markdown, and the same as plain values."""
     names = list(dict.fromkeys(name for by_arm in found.values() for name in by_arm))
     gaps = {
-        name: [
-            100 * float(np.mean([by_arm[of].right[one] - by_arm[name].right[one] for one in by_arm[of].right]))
-            for by_arm in found.values()
-            if name in by_arm and of in by_arm
-        ]
+        name: [ahead(by_arm[of], by_arm[name]) for by_arm in found.values() if name in by_arm and of in by_arm]
         for name in names
         if name != of
     }
@@ -200,13 +98,13 @@ def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str
             "shares": shares,
             "training_tokens": float(np.mean([one.trained for one in mine])),
         }
-        ahead = f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})" if difference else ""
+        gap = f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})" if difference else ""
         p = f"{difference.p:.3f}" if difference else ""
         seeds = ", ".join(f"{accuracy:.1f}" for accuracy in accuracies.values())
         chosen = ", ".join(f"{one} {share:.0f}" for one, share in shares.items())
         mean = float(np.mean(list(accuracies.values())))
         lines.append(
-            f"| {name} | {mean:.1f} | {ahead} | {p} | {seeds} | {values[name]['training_tokens']:,.0f} | {chosen} |"
+            f"| {name} | {mean:.1f} | {gap} | {p} | {seeds} | {values[name]['training_tokens']:,.0f} | {chosen} |"
         )
     return lines, values
 
@@ -222,26 +120,29 @@ def main() -> None:
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     parser.add_argument("--runs", type=Path, default=Path("runs/policies"), help="folder of the runs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill")
+    parser.add_argument("--results", type=Path, help="file of finished arms: those are not run again")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     known = arms(options.strategies)
     first = next(iter(known))
-    chosen = {name: known[name] for name in known if name == first or not options.arms or name in options.arms}
+    chosen = [name for name in known if name == first or not options.arms or name in options.arms]
     unknown = [name for name in [*(options.arms or []), options.of] if name not in known]
     if unknown:
         parser.error(f"there is no arm {unknown[0]!r}; there are: {'; '.join(known)}")
-    options.runs.mkdir(parents=True, exist_ok=True)
+    results = Results(options.results)
     found: dict[int, dict[str, Outcome]] = {seed: {} for seed in options.seeds}
     for seed in options.seeds:
-        base = None
-        for name, settings in chosen.items():
-            shared = None if name.startswith("only ") else base
-            path = run_of(options, seed, name, settings, shared)
-            base = base or path
-            found[seed][name] = outcome(path, options.split)
-            print(
-                f"seed {seed}, {name}: {found[seed][name].accuracy:.1f} (round {found[seed][name].round})", flush=True
-            )
+
+        def run_of(name: str, seed: int = seed) -> Path:
+            path = options.runs / f"{seed}-{name.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
+            base = None if name == first or name.startswith("only ") else run_of(first)
+            return finish(path, options.preset, settings_of(options, seed, known[name]), base)
+
+        for name in chosen:
+            mine = settings_of(options, seed, known[name])
+            one = results.of(options.preset, mine, options.split, partial(run_of, name))
+            found[seed][name] = one
+            print(f"seed {seed}, {name}: {one.accuracy:.1f} (round {one.round})", flush=True)
     lines, values = table(found, options.of)
     document = {name: getattr(options, name) for name in ("preset", "strategies", "tokens", "split", "seeds", "set")}
     if options.json:

@@ -60,10 +60,13 @@ def open_run(
 
 
 def known_pools(run: Path) -> list[str]:
-    """ "teacher", "round-1", ... : those that hold samples, in the order in which they were drawn."""
+    """ "teacher", "round-1", ... : those that hold samples, in the order in which they were drawn; then
+    "hinted/round-1", ... : what was asked again with the answer told."""
+    from siked_core.hint import is_hinted
     from siked_core.spending import pools
 
-    return _in_order(name for name in pools(run) if "/" not in name)
+    names = pools(run)
+    return [*_in_order(name for name in names if "/" not in name), *_in_order(filter(is_hinted, names))]
 
 
 def known_students(run: Path) -> list[str]:
@@ -83,7 +86,7 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 def _in_order(names: Iterator[str]) -> list[str]:
     def key(name: str) -> tuple[int, str]:
-        number = re.fullmatch(r"round-(\d+)", name)
+        number = re.fullmatch(r"(?:hinted/)?round-(\d+)", name)
         return (int(number[1]) if number else -1, name)
 
     return sorted(names, key=key)

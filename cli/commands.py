@@ -19,8 +19,9 @@ LISTED = {
         "quote": "Say what a run will take, before it is paid for: tokens, money, time, disk, and what each strategy "
         "will yield.",
         "runs": "List the runs: what each is, how far it got, how accurate its student is, how large it is.",
+        "report": "Tell the story of a run in one HTML file that needs no network.",
         "compare": "Compare two runs: recipes, data, yields, what was spent, and how accurate their students are.",
-        "solve": "Solve a question: show the strategy that was chosen, its rationale, and the executed answer.",
+        "solve": "Ask a student: show the strategy that was chosen, its rationale, and the executed answer.",
         "launch": "Write what starts a run on several machines.",
     },
     "One stage of a run": {

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siked_cli import figures
 from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
 from siked_cli.output import Output
+from siked_cli.report import HELD, Open, Samples, tell
 from siked_cli.switches import open_registry
+from siked_core import figures
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,6 +31,17 @@ def command(
         ),
     ],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one, or several.")],
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Also write a page with every figure of both side by side, as `siked report` writes it of one.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    samples: Samples = HELD,
+    open_: Open = False,
     runs: Runs = DEFAULT_RUNS,
     no_plugin: NoPlugin = None,
     json: Json = False,
@@ -41,6 +53,8 @@ def command(
     accuracies of their chosen students on test questions are, with an interval over questions and seeds.
     """
     from siked_core.comparison import Comparison, compare
+    from siked_core.errors import RunError
+    from siked_core.report.written import write_comparison
     from siked_core.run import attach
     from siked_core.seeds import compare_seeds
 
@@ -52,9 +66,15 @@ def command(
             [opened.enter_context(attach(name, registry, output.reporter, runs=runs, lock=False)) for name in side]
             for side in sides
         )
-        found = compare(first[0], second[0]) if len(first) == len(second) == 1 else compare_seeds(first, second)
-    output.document(found.as_dict())
+        single = len(first) == len(second) == 1
+        if html and not single:
+            raise RunError("--html compares two single runs: name one run on each side.")
+        found = compare(first[0], second[0]) if single else compare_seeds(first, second)
+        written = write_comparison(first[0], second[0], html, limit=samples) if html else None
+    output.document({**found.as_dict(), **({"page": str(html)} if html else {})})
     output.show(*(_parts(found) if isinstance(found, Comparison) else _seeds(found)))
+    if written:
+        tell(output, written, open_)
 
 
 def _seeds(found: SeedsComparison) -> list[RenderableType]:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from siked_cli import figures
+from siked_core import figures
 from siked_core.diversity import NGRAM
 from siked_core.paired import Paired
 from siked_core.scorecard import ORACLE, OWN_CHOICE, RoundReport, Score, Scorecard

@@ -94,7 +94,7 @@ def command(
 def _lines(place: str, found: Exported) -> list[Text]:
     from rich.text import Text
 
-    from siked_cli import figures
+    from siked_core import figures
 
     parts = ", ".join(f"{name} {figures.count(number)}" for name, number in found.by_strategy.items())
     verdicts = ", ".join(

@@ -140,8 +140,8 @@ def _check_file(file: Path) -> None:
 def _lines(run: Path, found: Imported) -> list[Text]:
     from rich.text import Text
 
-    from siked_cli import figures
     from siked_cli.summaries import pool_lines
+    from siked_core import figures
 
     present = f", {figures.count(found.present)} were there" if found.present else ""
     lines = [

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from siked_cli import figures
+from siked_core import figures
 from siked_core.reporting import Progress
 from siked_core.spending import Spent
 

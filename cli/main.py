@@ -128,7 +128,8 @@ def _where_caps_are_given(arguments: Sequence[str]) -> str:
 
 
 def _how_to_continue(arguments: Sequence[str]) -> str:
-    if not arguments or arguments[0] not in CONTINUABLE:
+    into_file = arguments[:1] == ["solve"] and any(word.partition("=")[0] == "--output" for word in arguments)
+    if not arguments or (arguments[0] not in CONTINUABLE and not into_file):
         return ""
     return f" To continue where it stopped: siked {shlex.join(arguments)}"
 

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from siked_cli import figures
+from siked_core import figures
 from siked_core.simulate import Simulated, Simulation
 
 GAP = 3

@@ -43,7 +43,7 @@ class Output:
             from siked_cli.live import LiveReporter
 
             return LiveReporter(console)
-        from siked_cli.plain import PlainReporter
+        from siked_core.reporters.plain import PlainReporter
 
         return PlainReporter(sys.stderr)
 

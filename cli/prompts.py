@@ -90,6 +90,10 @@ def _lines(one: Shown, teacher: str, max_length: int) -> list[Text]:
         lines.append(Text(f"The teacher ({teacher}) {told}", style="bold"))
         for message in one.teacher.messages:
             lines += [Text(f"  {message.role}", style="bold"), *_block(message.content)]
+    if one.turns:
+        lines.append(Text("What it is asked after that depends on what it writes.", style="bold"))
+    for who, question in one.told.items():
+        lines += [Text(f"Where it is not solved, the {who} is asked again, and told:", style="bold"), *_block(question)]
     lines += [Text(f"The student reads ({one.student_tokens} tokens):", style="bold"), *_block(one.student_text)]
     lines += [Text("Where this strategy is forced, its answer begins with:", style="bold"), *_block(one.tag)]
     if not one.examples:

@@ -45,6 +45,12 @@ def command(
             "--lm-eval", help="Also a task for lm-evaluation-harness, of the test questions, scored as siked does."
         ),
     ] = False,
+    licence: Annotated[
+        str,
+        typer.Option(
+            "--licence", metavar="NAME", help="Of the student, e.g. apache-2.0, for its card. Default: none is stated."
+        ),
+    ] = "",
     public: Annotated[
         bool, typer.Option("--public", help="A model that is made on the hub is for everyone; else it is private.")
     ] = False,
@@ -72,7 +78,16 @@ def command(
         TemporaryDirectory() as scratch,
     ):
         folder = Path(to).expanduser() if name is None else Path(scratch) / "model"
-        found = release(opened, folder, student=student, gguf=gguf, converter=gguf_converter, lm_eval=lm_eval)
+        found = release(
+            opened,
+            folder,
+            student=student,
+            gguf=gguf,
+            converter=gguf_converter,
+            lm_eval=lm_eval,
+            name=name,
+            licence=licence,
+        )
         place = str(folder)
         if name is not None:
             place = publish(folder, name, public, f"{found.student} of the run {opened.name}", "model")

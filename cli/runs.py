@@ -6,9 +6,9 @@ import json as json_text
 from pathlib import Path
 from typing import Any
 
-from siked_cli import figures
 from siked_cli.options import DEFAULT_RUNS, Json, Runs
 from siked_cli.output import Output
+from siked_core import figures
 
 
 def command(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:

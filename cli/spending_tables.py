@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from siked_cli import figures
+from siked_core import figures
 from siked_core.scorecard import Score
 
 

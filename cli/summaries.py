@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.text import Text
 
-from siked_cli import figures
+from siked_core import figures
+from siked_core.hint import HINTED
 from siked_core.records import Status
 from siked_core.scorecard import MixtureSummary, PoolSummary
-
-if TYPE_CHECKING:
-    from siked_core.solve import Solution
 
 
 def pool_lines(name: str, summary: PoolSummary) -> list[Text]:
@@ -35,6 +31,8 @@ def pool_lines(name: str, summary: PoolSummary) -> list[Text]:
     failures = failure_text(summary)
     if failures:
         lines.append(Text(f"  not correct: {failures}"))
+    if summary.hinted is not None:
+        lines += pool_lines(f"{HINTED}/{name} (asked again, the answer told)", summary.hinted)
     return lines
 
 
@@ -46,11 +44,12 @@ def failure_text(summary: PoolSummary) -> str:
 
 def mixture_lines(round_: int, summary: MixtureSummary) -> list[Text]:
     """How many rows, of which strategy and source."""
+    told = f" ({figures.count(summary.hinted)} written with the answer told)" if summary.hinted else ""
     alpha = figures.percent(summary.by_source.get("teacher", 0), summary.rows)
     return [
         Text.assemble(
             (f"Mixture of round {round_}", "bold"),
-            f"  {figures.count(summary.rows)} rows; the teacher's share α is {alpha}",
+            f"  {figures.count(summary.rows)} rows{told}; the teacher's share α is {alpha}",
         ),
         *(
             Text(f"  {name:<10} {figures.count(number):>8}")
@@ -58,19 +57,3 @@ def mixture_lines(round_: int, summary: MixtureSummary) -> list[Text]:
             for name, number in part.items()
         ),
     ]
-
-
-def solution_lines(solution: Solution) -> list[Text]:
-    """The strategy that was used, the rationale, and the answer that was computed from it."""
-    verdict = solution.verdict
-    strategy = solution.strategy or "none (the student wrote no known tag)"
-    answer = (verdict.answer, "bold green") if verdict.answer else (f"none: {_why(verdict.status, verdict.why)}", "red")
-    return [
-        Text.assemble("Strategy  ", (strategy, "bold")),
-        Text(f"\n{solution.text.rstrip()}\n" if solution.text.strip() else ""),
-        Text.assemble("Answer    ", answer),
-    ]
-
-
-def _why(status: Status, why: str) -> str:
-    return why or status.value.replace("_", " ")

@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from siked_cli import figures
 from siked_cli.evidence_tables import diversity_tables, gain_table, policy_tables
 from siked_cli.summaries import failure_text
+from siked_core import figures
 from siked_core.scorecard import ORIGINAL, RoundReport, RunReport, Scorecard, StrategyScore
 
 WIDTH = 80
@@ -236,9 +236,17 @@ def _rounds(rounds: Sequence[RoundReport], chosen: set[str]) -> Table:
 
 
 def _failures(rounds: Sequence[RoundReport]) -> list[Text]:
-    """What became of the samples that were not correct. They are never silently dropped."""
+    """What became of the samples that were not correct. They are never silently dropped. And what was asked again with
+    the answer told, which the table does not count."""
     lines = [(one.student, failure_text(one.pool)) for one in rounds]
-    return [Text(f"not correct, {student}: {text}", style="dim") for student, text in lines if text]
+    told = [
+        f"asked again with the answer told, {one.student}: {figures.count(one.pool.hinted.samples)} samples, "
+        f"{figures.count(one.pool.hinted.correct)} correct; {figures.count(one.mixture.hinted)} rows were trained on"
+        for one in rounds
+        if one.pool.hinted is not None
+    ]
+    failures = [f"not correct, {student}: {text}" for student, text in lines if text]
+    return [Text(line, style="dim") for line in (*failures, *told)]
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def command(
 def _lines(found: Lineage) -> list[Text]:
     from rich.text import Text
 
-    from siked_cli import figures
+    from siked_core import figures
 
     chosen = found.strategy or "none that the run knows"
     strategy = f"{found.requested}, as it was told" if found.requested else f"{chosen}, of its own choice"
@@ -58,6 +58,7 @@ def _lines(found: Lineage) -> list[Text]:
         _field("Problem", f"{found.problem.id}  gold answer {found.problem.answer or 'unknown'}"),
         *_block(found.problem.question),
         _field("Strategy", strategy),
+        *([_field("Hint", "whoever wrote it had been told the answer")] if found.hinted else []),
         *_origin(found.origin),
         _field(
             "Tokens",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from siked_core.errors import SikedError
+from siked_core.hint import is_hinted
 from siked_core.ledger import ledger, ranked
 from siked_core.mixing import described, open_policy
 from siked_core.recipe_choice import PluginChoice
 from siked_core.records import Status
 from siked_core.run import Run
 from siked_core.stages.generate import EVALUATIONS
-from siked_core.stages.mix import judged
+from siked_core.stages.mix import hinted_pools_of, judged, judged_in
 from siked_core.stages.prepare import dealt
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def why_absent(run: Run, name: str, mixture: pl.DataFrame, sample: Sample) -> st
         return "the present recipe does not ask for it"
     if sample.source == "student" and round == 0:
         return "the mixture takes the teacher's samples only"
-    earlier = round > 0 and _takes_earlier(run, name)
+    earlier = round > 0 and _policy_asks(run, name, "earlier_rounds")
     if sample.source == "student" and sample.round != round and not (earlier and sample.round < round):
         return f"it was drawn in round {sample.round}, and a mixture takes the student's samples of its own round only"
     if only and sample.strategy != only:
@@ -54,7 +55,12 @@ def why_absent(run: Run, name: str, mixture: pl.DataFrame, sample: Sample) -> st
     dealt_to_it = {problem.id for each in rounds for problem in dealt(run, each)}
     if name.startswith("round-") and sample.problem not in dealt_to_it:
         return "its problem is dealt to another round (rollout.problems is fresh)"
-    attempts = ledger(judged(run, round))
+    told = is_hinted(sample.pool)
+    if told and sample.source == "student" and not (round > 0 and _policy_asks(run, name, "hinted")):
+        policy = policy_of(run, name)
+        taker = f"the mixing policy {policy}" if policy else "this mixture"
+        return f"it was written with the answer told, which {taker} does not take"
+    attempts = ledger(judged_in(run, hinted_pools_of(run, round)) if told else judged(run, round))
     mine = attempts.filter(pl.col("key") == sample.key)
     if mine.is_empty():
         return "it has no verdict"
@@ -87,9 +93,9 @@ def policy_of(run: Run, mixture: str) -> str:
     return described(_choice_of(run, mixture))
 
 
-def _takes_earlier(run: Run, mixture: str) -> bool:
+def _policy_asks(run: Run, mixture: str, what: Literal["earlier_rounds", "hinted"]) -> bool:
     try:
-        return open_policy(_choice_of(run, mixture), run.recipe, run.registry).earlier_rounds
+        return bool(getattr(open_policy(_choice_of(run, mixture), run.recipe, run.registry), what))
     except SikedError:  # for one command it was a policy that is not here any more
         return False
 

@@ -112,6 +112,24 @@ class Strategy(Plugin):
         messages.append(Message("user", self.bank.render(problem.question)))
         return Prompt(tuple(messages))
 
+    @property
+    def turns(self) -> str:
+        """What decides the teacher's prompts after the first, as a short text that is part of a sample's key: where a
+        teacher writes a completion in several turns. Empty: one prompt, one completion."""
+        return ""
+
+    def next_prompt(self, problem: Problem, written: Sequence[str]) -> Prompt | None:
+        """What the teacher is asked next; None: nothing more. Only called where there are `turns`.
+
+        Args:
+            written: what it wrote so far, the answer to `teacher_prompt` first.
+        """
+        return None
+
+    def joined(self, written: Sequence[str]) -> str:
+        """A completion of all that the teacher wrote in its turns: what `parse` reads."""
+        return "\n".join(written)
+
     def student_question(self, problem: Problem) -> str:
         """The question as the student sees it under this strategy: with the strategy's suffix, if it has one."""
         return problem.question + str(self.options.suffix)
@@ -196,7 +214,8 @@ class MixContext:
     """0 is the warm-up, before the student has written anything."""
     strategies: tuple[str, ...]
     attempts: pl.DataFrame
-    """Every verified sample so far, right and wrong: see `siked_core.ledger.COLUMNS`."""
+    """Every verified sample so far, right and wrong, but for those that were written with the answer told: see
+    `siked_core.ledger.COLUMNS`."""
     seed: int
     inner: Callable[[pl.DataFrame], pl.DataFrame] = _builds_on_none
     """Candidates to chosen rows, by the policy that this one `builds_on`."""
@@ -219,6 +238,11 @@ class MixingPolicy(Plugin):
         """Whether the student's samples of earlier rounds are candidates too."""
         return False
 
+    @property
+    def hinted(self) -> bool:
+        """Whether what the student wrote with the answer told (`rollout.rationalise`) is among the candidates too."""
+        return False
+
     def check_recipe(self, strategies: Sequence[str], mode: Literal["free", "forced", "both"]) -> None:
         """Raise a `RecipeError` where the policy does not go with a recipe: its strategies, and who names the strategy
         when the student samples (`rollout.mode`). Called before anything is made of the recipe."""
@@ -230,7 +254,10 @@ class MixingPolicy(Plugin):
         Args:
             candidates: verified correct and distinct samples, at most `mixing.keep` per (problem, strategy,
                 source): the teacher's, and the student's of this round (and of `earlier_rounds`). Columns:
-                `siked_core.ledger.COLUMNS`, and `copies`, the number of identical rationales that each stands for.
+                `siked_core.ledger.COLUMNS`; `copies`, the number of identical rationales that each stands for; and
+                `hinted`, whether it was written with the answer told. Such rows are no sign of what their writer can
+                do: they have no `pass_rate`, and are not among the `attempts`. The student's are there only for a
+                policy that asks for them (`hinted`), the teacher's wherever it was asked so.
             context: the round, the strategies, and all attempts.
 
         Returns:

@@ -41,6 +41,8 @@ class MixtureRow:
     """Of its loss."""
     merged: tuple[str, ...] = ()
     """Keys of the other samples that are in the text too."""
+    hinted: bool = False
+    """Whether it was written with the answer told."""
 
 
 @dataclass(frozen=True, slots=True)

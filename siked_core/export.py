@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from siked_core.dataset_card import Facts, Yield, dataset_card, public_name
 from siked_core.errors import RunError
 from siked_core.files import unwritable
+from siked_core.hint import HINTED, hinted, is_hinted
 from siked_core.imported import imported
 from siked_core.pool import read_parquet
 from siked_core.records import Status
@@ -43,6 +44,7 @@ COLUMNS: dict[str, str] = {
     "generator": "who wrote it: the teacher's model or name, or the student of a round",
     "round": "0 for the teacher; otherwise the round that it was drawn in",
     "draw": "0, 1, 2, ... among the samples of one prompt",
+    "hinted": "whether whoever wrote it had been told the answer",
     "rationale": "the rationale, as its strategy reads it; null where it could not be read",
     "completion": "what was written, to the letter; null unless all samples were exported",
     "answer": "the answer that the verifier found",
@@ -50,7 +52,8 @@ COLUMNS: dict[str, str] = {
     "why": "the verdict in one line, where there is something to say",
     "verifier": "the verifier that judged",
     "copies": "samples that the row stands for: identical rationales of one problem, strategy and source",
-    "pass_rate": "share of correct samples among those of its problem, strategy, source, round and generator",
+    "pass_rate": "share of correct samples among those of its problem, strategy, source, round and generator; null "
+    "where the answer was told",
     "weight": "its weight in the loss; null unless a mixture was exported",
     "prompt_tokens": "tokens of the prompt",
     "completion_tokens": "tokens of the completion",
@@ -58,7 +61,7 @@ COLUMNS: dict[str, str] = {
     "logprob": "sum of the completion's token log-probabilities (nats); null where not known",
     "licence": "the licence of its data set, or the one that was given for the whole; empty where not known",
 }
-SAME = ("dataset", "split", "evaluated", "problem_id", "strategy", "source")
+SAME = ("dataset", "split", "evaluated", "problem_id", "strategy", "source", "hinted")
 """Identical rationales that agree in these are one row; `evaluated` is the student of an evaluation."""
 
 
@@ -119,7 +122,7 @@ def export(
             what=what,
             licence=own,
             verifiers={name: run.verifier_of(name)[0] for name in run.strategies},
-            yields=tuple(_yields(samples)),
+            yields=tuple(_yields(samples.filter(~samples["hinted"]))),
             statuses=_counts(samples, "status"),
             generators=_counts(rows, "generator"),
             rows={place: frame.height for place, frame in tables.items()},
@@ -149,7 +152,7 @@ def _pools(run: Run, round: int | None) -> list[str]:
     ]
     if round is not None:
         names = [POOL if round == 0 else f"round-{round}"]
-    return [name for name in names if run.wanted(name).exists()]
+    return [pool for name in names for pool in (name, hinted(name)) if run.wanted(pool).exists()]
 
 
 def _evaluation_pools(run: Run) -> list[str]:
@@ -192,7 +195,9 @@ def _joined(run: Run, pools: list[str], licence: str | None) -> pl.DataFrame:
     table = pl.concat(parts)
     copies = pl.len().over([*SAME, "rationale"])
     return table.with_columns(
-        pass_rate=(pl.col("status") == Status.CORRECT.value).mean().over([*SAME, "round", "generator"]),
+        pass_rate=pl.when(~pl.col("hinted")).then(
+            (pl.col("status") == Status.CORRECT.value).mean().over([*SAME, "round", "generator"])
+        ),
         copies=pl.when(pl.col("rationale").is_null()).then(pl.lit(1, pl.UInt32)).otherwise(copies),
         completion=pl.lit(None, pl.String),
         weight=pl.lit(None, pl.Float64),
@@ -213,7 +218,7 @@ def _of_pool(run: Run, pool: str, teachers: Mapping[str, str], licence: str | No
     drawn_by = pl.when(pl.col("source") == "teacher").then(
         pl.col("key").replace_strict(teachers, default=_teacher(run), return_dtype=pl.String)
     )
-    number = pool.removeprefix("round-")
+    number = pool.removeprefix(f"{HINTED}/").removeprefix("round-")
     drew = student or (f"round-{base_of(run, int(number))}" if number.isdigit() else "")
     by_student = pl.lit(f"student {drew}")
     return (
@@ -223,6 +228,7 @@ def _of_pool(run: Run, pool: str, teachers: Mapping[str, str], licence: str | No
             dataset=pl.lit(dataset),
             split=pl.lit(split),
             evaluated=pl.lit(student, pl.String),
+            hinted=pl.lit(is_hinted(pool)),
             generator=drawn_by.otherwise(by_student),
             verifier=pl.col("strategy").replace_strict(verifiers, default=None, return_dtype=pl.String),
             licence=pl.lit(_licence(run, dataset, licence)),

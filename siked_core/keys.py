@@ -2,7 +2,8 @@
 
 A key is a hash of the problem, the strategy asked for, the rendered prompt, the draw, the seed, the generator (name,
 version and fingerprint; of one that only has another's work done elsewhere, that one's) and the sampling settings
-except the token limit (a row stores its limit and its finish reason).
+except the token limit (a row stores its limit and its finish reason). Where a teacher writes in several turns, what its
+later prompts are made from is part too.
 Of a generator that writes from the solution that it is given, the solution and the strategy's version, which
 then decide what it writes, are part too. The gold answer is not: it changes verdicts, never samples.
 """
@@ -32,12 +33,14 @@ def sample_key(
     sampling: Sampling,
     generator: Generator,
     seed: int,
+    turns: str = "",
 ) -> str:
     """The key of one sample.
 
     Args:
         strategy: the one that is asked for; None where the student chooses.
         seed: the recipe's.
+        turns: what decides the prompts after the first (`Strategy.turns`); empty where there is one.
     """
     written_from = None
     if generator.reads_solution:
@@ -53,6 +56,7 @@ def sample_key(
         (generator.original.name, generator.original.version, generator.fingerprint),
         written_from,
         seed,
+        turns,
     )
     return hashlib.blake2b(b'{"draw":%d,' % draw + rest, digest_size=16).hexdigest()
 
@@ -68,6 +72,7 @@ def _without_draw(
     generator: tuple[str, str, str],
     written_from: str | None,
     seed: int,
+    turns: str,
 ) -> bytes:
     """What a key is the hash of, behind the draw, which comes first: the draws of one prompt differ in nothing else.
 
@@ -84,6 +89,7 @@ def _without_draw(
         "stop": stop,
         "generator": generator,
         "seed": seed,
+        **({"turns": turns} if turns else {}),
     }
     return _plain(content)[1:].encode()
 

@@ -73,14 +73,16 @@ def candidates(attempts: pl.DataFrame, round: int, keep: int | None, earlier: bo
     """The rows that a mixing policy chooses from in a round.
 
     Those that may be trained on (`ranked`): identical rationales of one (problem, strategy, source) collapse to the
-    first, whose column `copies` counts them; then the first `keep` of each are kept (None: all).
+    first, whose column `copies` counts them; then the first `keep` of each are kept (None: all). `hinted` is false:
+    these samples are taken to be of a model that was not told the answer.
     """
     import polars as pl
 
     found = _distinct(attempts, round, sys.maxsize if keep is None else keep, earlier).filter(
         pl.col("row") == pl.col("first")
     )
-    return attempts[found.get_column("row")].with_columns(found.get_column("copies")).sort(*PLACE, "draw", "key")
+    rows = attempts[found.get_column("row")].with_columns(found.get_column("copies"), hinted=pl.lit(False))
+    return rows.sort(*PLACE, "draw", "key")
 
 
 def _distinct(attempts: pl.DataFrame, round: int, keep: int, earlier: bool = False) -> pl.DataFrame:

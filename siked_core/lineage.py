@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from siked_core.absence import Sample, policy_of, why_absent
 from siked_core.contracts import Generator, Verifier
 from siked_core.errors import RunError, SikedError
+from siked_core.hint import is_hinted, told
 from siked_core.imported import imported
 from siked_core.keys import sample_key, seed_of
 from siked_core.models import SIDE_FILE, read_side_file
@@ -28,7 +29,8 @@ from siked_core.stages.evidence import judge_of
 from siked_core.stages.generate import EVALUATIONS, samples_of, split_of, student_wants
 from siked_core.stages.prepare import problems
 from siked_core.stages.rollout import open_student
-from siked_core.stages.teach import POOL
+from siked_core.stages.teach import open_teacher
+from siked_core.stages.turns import turns_of
 from siked_core.stages.verify import judges_of, verdicts_of
 from siked_core.stopping import base_of, rounds_before
 
@@ -113,6 +115,8 @@ class Lineage:
     prompt_tokens: int
     completion_tokens: int
     logprob: float | None
+    hinted: bool
+    """Whether whoever wrote it had been told the answer."""
     rationale: str | None
     """As the strategy reads it; None where it could not be read or has not been judged."""
     wanted: bool
@@ -151,6 +155,7 @@ def lineage(run: Run, key: str) -> Lineage:
         problem=problem,
         **{name: row[name] for name in (*fields, *tokens)},
         origin=_origin(run, pool, row, known.get(row["problem_id"])),
+        hinted=is_hinted(pool),
         rationale=verdict["rationale"] if verdict else None,
         wanted=wanted,
         verdicts=tuple(_verdicts(run, pool, row, verdict)),
@@ -203,10 +208,14 @@ def _origin(run: Run, pool: str, row: Mapping[str, Any], problem: Problem | None
         return _not_known("", "its problem is not one of the run's any more")
     name, sampling = _settings(run, pool, row)
     try:
-        prompt, generator = _prompt(run, row, problem), _generator(run, pool, row)
+        prompt, generator = _prompt(run, pool, row, problem), _generator(run, pool, row)
         strategy = run.strategies[row["requested"]] if row["requested"] else None
         fingerprint = generator.fingerprint
-        key = sample_key(problem, strategy, prompt, row["draw"], sampling, generator, run.recipe.seed)
+        turns = None
+        if strategy is not None and row["source"] == "teacher":
+            turns = turns_of(strategy, problem, generator, run.recipe.reasoning)
+        after = turns.fingerprint if turns else ""
+        key = sample_key(problem, strategy, prompt, row["draw"], sampling, generator, run.recipe.seed, after)
     except (SikedError, KeyError) as error:
         return _not_known(name, f"what drew it cannot be asked now: {error}")
     if key != row["key"]:
@@ -221,7 +230,7 @@ def _not_known(generator: str, why: str) -> Origin:
 
 def _settings(run: Run, pool: str, row: Mapping[str, Any]) -> tuple[str, Sampling]:
     recipe = run.recipe
-    if pool == POOL:
+    if row["source"] == "teacher":
         asked = recipe.teacher
         return asked.generator.name, Sampling(asked.temperature, asked.top_p, asked.max_tokens)
     if pool.startswith(f"{EVALUATIONS}/"):
@@ -234,7 +243,12 @@ def _settings(run: Run, pool: str, row: Mapping[str, Any]) -> tuple[str, Samplin
     )
 
 
-def _prompt(run: Run, row: Mapping[str, Any], problem: Problem) -> Prompt:
+def _prompt(run: Run, pool: str, row: Mapping[str, Any], problem: Problem) -> Prompt:
+    if is_hinted(pool):
+        rule = (run.recipe.teacher if row["source"] == "teacher" else run.recipe.rollout).rationalise
+        if rule is None:
+            raise RunError("the present recipe tells nobody the answer")
+        problem = told(problem, rule.hint)
     strategy = run.strategies[row["requested"]] if row["requested"] else None
     if row["source"] == "teacher" and strategy is not None:
         return strategy.teacher_prompt(problem)
@@ -242,10 +256,8 @@ def _prompt(run: Run, row: Mapping[str, Any], problem: Problem) -> Prompt:
 
 
 def _generator(run: Run, pool: str, row: Mapping[str, Any]) -> Generator:
-    if pool == POOL:
-        choice = run.recipe.teacher.generator
-        made: Generator = run.registry.create("generator", choice.name, choice.options)
-        return made
+    if row["source"] == "teacher":
+        return open_teacher(run)
     evaluated = pool.startswith(f"{EVALUATIONS}/")
     return open_student(run, pool.split("/")[1] if evaluated else f"round-{base_of(run, row['round'])}")
 

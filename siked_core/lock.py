@@ -66,14 +66,16 @@ class Owner:
 class Lock:
     """The lock of one run directory."""
 
-    def __init__(self, path: Path, note: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, path: Path, note: Callable[[str], None] = lambda text: None, what: str = "") -> None:
         """Nothing is locked yet.
 
         Args:
             path: the lock's file.
             note: told when a lock that another machine left behind has to be watched.
+            what: is locked, where it is no run.
         """
         self.path = path
+        self._what = what
         self._note = note
         self._owner = Owner.me()
         self._descriptor = -1
@@ -91,9 +93,10 @@ class Lock:
             if owner is None and beat is None:
                 continue  # it has been released just now
             if self._lives(owner, beat):
+                what = self._what or f"the run {self.path.parent}"
+                other = "another one" if self._what else "another --run"
                 raise RunError(
-                    f"Another process has the run {self.path.parent} open{_named(owner)}. Wait for it to end, or "
-                    "choose another --run."
+                    f"Another process has {what} open{_named(owner)}. Wait for it to end, or choose {other}."
                 )
             self._take_away(owner)
         self._beats = threading.Thread(target=self._beat, name="siked-lock", daemon=True)

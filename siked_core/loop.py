@@ -13,9 +13,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from siked_core.card import write_card
+from siked_core.card import facts_of, write_card
 from siked_core.diversity import Diversity, alarms
 from siked_core.files import write_text
+from siked_core.hint import hinted
 from siked_core.models import SIDE_FILE, read_side_file
 from siked_core.preflight import look_over
 from siked_core.quoted import against
@@ -71,8 +72,7 @@ def distill(run: Run) -> RunReport:
         training_tokens=_training_tokens(run, rounds),
         perplexity=_perplexity(run, rounds),
     )
-    cards = [card for card in report.test if card.student == best.student]
-    write_card(run.student(best.student), run.recipe, cards, report.perplexity)
+    write_card(run.student(best.student), facts_of(run, best.student, perplexity=report.perplexity))
     keep_counts(run)
     spending = {**document(run.path, run.recipe), "quoted": against(run.path, run.recipe)}
     report = replace(report, spending=spending)
@@ -98,7 +98,8 @@ def _round(run: Run, number: int, before: RoundReport | None = None) -> RoundRep
     validation = evaluate(run, student, run.recipe.dataset.name, "validation")
     perplexity(run, student)
     stages = run.manifest["stages"]
-    mine = ("teach", "verify teacher") if number == 0 else (f"rollout {student}", f"verify {student}")
+    drawn = ("teacher",) if number == 0 else (student,)
+    mine = [name for one in (*drawn, *map(hinted, drawn)) for name in (stage_of(one), f"verify {one}")]
     scored = [stage_of(pool) for pool in pools_of(run, student, run.recipe.dataset.name, "validation")]
     seconds: dict[str, float] = {}
     for name in (*mine, f"train {student}", *scored):

@@ -94,7 +94,14 @@ class Meter:
         self._run.record(self._stage, {**entry, "seconds": round(seconds, 3)})
         self.tell()
 
-    def expect(self, requested: Sequence[str | None], prompts: Sequence[int], max_tokens: int, source: str) -> Spent:
+    def expect(
+        self,
+        requested: Sequence[str | None],
+        prompts: Sequence[int],
+        max_tokens: int,
+        source: str,
+        turns: Sequence[int] = (),
+    ) -> Spent:
         """What a chunk of samples will take, all but surely at most.
 
         Args:
@@ -102,15 +109,22 @@ class Meter:
             prompts: of each sample, the most tokens that its prompt may have (`prompt_limit`): used while none of its
                 strategy is known.
             max_tokens: the limit of each completion.
+            turns: of each sample, the most turns that it may be written in; 1 each where it is empty. Of several, the
+                last begins within the limit, and a prompt holds what was written before it.
         """
+        several = turns or [1] * len(requested)
         places = defaultdict(list)
         for place, strategy in enumerate(requested):
             places[strategy].append(place)
         inside = out = 0.0
         for strategy, mine in places.items():
             of_prompts, of_completions = self._tallies[strategy]
-            inside += of_prompts.at_most(len(mine), sum(prompts[place] for place in mine))
-            out += of_completions.at_most(len(mine), len(mine) * max_tokens)
+            again = {place: several[place] > 1 for place in mine}
+            most_in = sum(
+                several[place] * (prompts[place] + again[place] * (prompts[place] + max_tokens)) for place in mine
+            )
+            inside += of_prompts.at_most(len(mine), most_in)
+            out += of_completions.at_most(len(mine), sum(max_tokens * (1 + again[place]) for place in mine))
         each_s = (self._clock() - self._started) / self._here.samples if self._here.samples else 0.0
         return Spent(
             len(requested),

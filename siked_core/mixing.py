@@ -30,6 +30,11 @@ class OpenedPolicy:
         """Whether any of them asks for the student's samples of earlier rounds."""
         return any(policy.earlier_rounds for policy in self.chain)
 
+    @property
+    def hinted(self) -> bool:
+        """Whether any of them asks for what the student wrote with the answer told."""
+        return any(policy.hinted for policy in self.chain)
+
     def mix(self, candidates: pl.DataFrame, context: MixContext) -> pl.DataFrame:
         """What the outermost policy chooses."""
         policy, *inner = self.chain

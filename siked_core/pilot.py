@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from siked_core.hint import hinted
 from siked_core.manifest import FORMAT, read_manifest, write_manifest
 from siked_core.pool import Pool
 from siked_core.recipe import Recipe
@@ -17,7 +18,7 @@ from siked_core.reporting import Reporter
 from siked_core.run import Run
 from siked_core.spending import JUDGES, QUOTE
 
-SHARED = ("teacher", f"{JUDGES}/teacher")
+SHARED = tuple(pool for one in ("teacher", hinted("teacher")) for pool in (one, f"{JUDGES}/{one}"))
 """The pools that a pilot fills for its run."""
 
 

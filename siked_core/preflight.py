@@ -13,6 +13,7 @@ from typing import Any, Literal
 from siked_core.errors import ModelError, RecipeError, RunError
 from siked_core.finished import Finished
 from siked_core.launch_command import check_devices, check_launch
+from siked_core.mixing import open_policy
 from siked_core.models import choose_device, encode, load_config, load_tokenizer
 from siked_core.precision import fault, precision_of
 from siked_core.prompts import verified_rationales, worked_examples
@@ -87,6 +88,7 @@ def preflight(run: Run) -> list[Finding]:
         *_processes(run),
         *_memory(run, config, original),
         *_replay(run, original),
+        *_hints(run),
     ]
 
 
@@ -259,6 +261,17 @@ def _replay(run: Run, original: str) -> Iterator[Finding]:
         yield Finding("error" if long == len(rows) else "warning", "replay", f"{told}: {more}.")
     else:
         yield Finding("fine", "replay", f"{told}.")
+
+
+def _hints(run: Run) -> Iterator[Finding]:
+    policy = open_policy(run.recipe.mixing.policy, run.recipe, run.registry)
+    if run.recipe.rollout.rationalise and not policy.hinted:
+        says = (
+            f"rollout.rationalise has the student asked again with the answer told, and the mixing policy "
+            f"'{policy.name}' does not take what comes of it. Take mixing.policy=star, whose option mixing names the "
+            "policy for the other rows."
+        )
+        yield Finding("warning", "hints", says)
 
 
 def _parameters(run: Run, config: Any) -> tuple[int, int]:

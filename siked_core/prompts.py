@@ -9,6 +9,7 @@ from typing import Any
 
 from siked_core.contracts import Generator, ObjectiveContext, Strategy, TrainingExample
 from siked_core.errors import RecipeError, RunError, unknown
+from siked_core.hint import told
 from siked_core.models import encode, load_tokenizer, render
 from siked_core.pool import read_parquet
 from siked_core.records import Problem, Prompt, Rationale, Status
@@ -16,6 +17,7 @@ from siked_core.run import Run
 from siked_core.stages.objective import folder_of_trained, objective_of
 from siked_core.stages.prepare import problems
 from siked_core.stages.teach import POOL
+from siked_core.stages.turns import turns_of
 from siked_core.student import prepare_tokenizer, resolve_model
 from siked_core.training import row_encoder, training_row
 
@@ -42,9 +44,13 @@ class Shown:
     """The very text that the teacher reads; None where only its server knows, or it reads none."""
     reads_solution: bool
     """The teacher writes from worked solutions, and reads no prompt."""
+    turns: bool
+    """Whether the teacher is asked further turns after this prompt, which depend on what it writes."""
     student_text: str
     """The very text that the student reads when it chooses its strategy; under a forced one, its tag comes after."""
     student_tokens: int
+    told: dict[str, str]
+    """Where what is not solved is asked again: who ("teacher", "student") to the question with its hint."""
     tag: str
     target_of: str
     """Whose rationale the examples were made from; empty where there was none to be had."""
@@ -113,7 +119,7 @@ def _shown(
     verified: str | None,
     epoch: int | None,
 ) -> Shown:
-    told = strategy.teacher_prompt(problem)
+    prompt = strategy.teacher_prompt(problem)
     asked = run.format.prompt(strategy.student_question(problem))
     of, rationale, whose = problem, verified, "a verified sample of the teacher"
     if rationale is None:
@@ -134,11 +140,17 @@ def _shown(
     return Shown(
         problem_id=problem.id,
         strategy=strategy.name,
-        teacher=told,
-        teacher_text=None if teacher.reads_solution else teacher.rendered(told),
+        teacher=prompt,
+        teacher_text=None if teacher.reads_solution else teacher.rendered(prompt),
+        turns=turns_of(strategy, problem, teacher, run.recipe.reasoning) is not None,
         reads_solution=teacher.reads_solution,
         student_text=render(tokenizer, asked),
         student_tokens=len(encode(tokenizer, asked)),
+        told={
+            who: told(problem, rule.hint).question
+            for who, rule in (("teacher", run.recipe.teacher.rationalise), ("student", run.recipe.rollout.rationalise))
+            if rule is not None
+        },
         tag=run.format.tag_of(strategy.name),
         target_of=whose,
         examples=tuple(_tokens(tokenizer, example, epoch) for example in examples),

@@ -1,4 +1,4 @@
-"""A folder onto the Hugging Face hub, as a data set or a model."""
+"""A folder onto the Hugging Face hub, as a data set or a model, and a model from there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from siked_core.errors import DataError
+from siked_core.errors import DataError, ModelError
 
 PREFIX = "hub:"
 _NETWORK = {"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"}
@@ -73,3 +73,39 @@ def publish(folder: Path, name: str, public: bool, message: str, kind: Literal["
             "write into a folder."
         ) from None
     return str(made)
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether it may be a model's name on the hub: OWNER/NAME, with @REVISION if need be."""
+    return _NAME.fullmatch(text.partition("@")[0]) is not None and not text.startswith((".", "/"))
+
+
+def fetched(name: str) -> Path:
+    """The local copy of a model on the hub: from the cache, or fetched into it. Nothing of it is run.
+
+    Args:
+        name: OWNER/NAME, or OWNER/NAME@REVISION (a branch, a tag, a commit).
+
+    Raises:
+        ModelError: there is none, or the hub cannot be reached and the cache does not hold it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository, _, revision = name.partition("@")
+    try:
+        # What other programs are served with (GGUF) may be as large again as the model.
+        return Path(snapshot_download(repository, revision=revision or None, ignore_patterns=["*.gguf", "lm_eval/*"]))
+    except LocalEntryNotFoundError:
+        why = "it is not in the local Hugging Face cache, and the hub cannot be reached"
+    except (HfHubHTTPError, HFValidationError) as error:
+        why = f"the hub has none that you may use ({_first_line(error)})"
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _NETWORK:
+            raise
+        why = f"it cannot be fetched ({type(error).__name__}: {_first_line(error)})"
+    raise ModelError(f"There is no student '{name}': it is no run and no folder here, and {why}.")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:160].removesuffix(".")

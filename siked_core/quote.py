@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from siked_core.files import write_text
 from siked_core.forecast import Forecast, Resampled, at_most, each, exactly, total, unlike, up_to
+from siked_core.hint import hinted
 from siked_core.models import read_side_file
 from siked_core.pilot import Pilot, open_pilot
 from siked_core.pool import read_parquet
@@ -151,7 +152,7 @@ class _Estimate:
         rounds = range(1, recipe.stopping.rounds + 1)
         warm_up = self._optimiser_steps(STUDENT, recipe.training.of_warm_up.epochs, self._warm_up)
         found = [
-            self._sampled(0, "teach", POOL, "teach", "teacher", self._all, "train", others_only=True),
+            self._drawn(0, "teach", POOL, "teacher", self._all, others_only=True),
             self._trained(0, "train", STUDENT, warm_up),
             self._evaluated(0, STUDENT),
         ]
@@ -159,7 +160,7 @@ class _Estimate:
         for number in rounds:
             trained.append(self._round_steps())
             found += [
-                self._sampled(number, "rollout", ROUND, f"rollout {ROUND}", "student", self._round, "train"),
+                self._drawn(number, "rollout", ROUND, "student", self._round),
                 self._trained(number, "train", ROUND, trained[-1]),
                 self._evaluated(number, ROUND),
             ]
@@ -171,6 +172,18 @@ class _Estimate:
             work = shared if recipe.baselines == "single" else total(trained) * students
             found.append(self._trained(None, "baselines", STUDENT, work, students))
         return [*found, self._tested(students)]
+
+    def _drawn(
+        self, round: int, name: str, pool: str, source: Source, over: Resampled, others_only: bool = False
+    ) -> Step:
+        """Drawing a pool of training problems, and with it what is asked again with the answer told."""
+        asked = self._recipe.teacher if source == "teacher" else self._recipe.rollout
+        drawn = [pool, hinted(pool)] if asked.rationalise else [pool]
+        steps = [
+            self._sampled(round, name, one, stage_of(one), source, over, "train", others_only=others_only)
+            for one in drawn
+        ]
+        return _together(steps) if len(steps) > 1 else steps[0]
 
     def _sampled(
         self,
@@ -252,7 +265,7 @@ class _Estimate:
         and at least half of what the pilot's take."""
         tables = (self._pilot.pool(pool), self._pilot.pool(f"{JUDGES}/{pool}"), self._pilot.verdicts(pool))
         bytes = sum(table.size() for table in tables)
-        return up_to(exactly(bytes / 2), samples * (bytes / self._pilot.pool(pool).read().height))
+        return up_to(exactly(bytes / 2), samples * (bytes / max(1, self._pilot.pool(pool).read().height)))
 
     def _trained(self, round: int | None, name: str, like: str, steps: Forecast, students: int = 1) -> Step:
         """Training, at the pace of the pilot's student `like`."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from siked_core.hint import hinted
 from siked_core.recipe import Recipe
 from siked_core.spending import QUOTE, Spent, by_stage, pools, stage_of
 from siked_core.store import KEPT, place_of
@@ -61,11 +62,11 @@ def step_of(stage: str) -> Key | None:
     kind, _, rest = stage.partition(" ")
     number = _ROUND.search(rest)
     round = int(number[1]) if number else None
-    if stage in ("teach", "verify teacher"):
+    if stage in ("teach", "rationalise teacher", "verify teacher", f"verify {hinted('teacher')}"):
         return 0, "teach"
     if kind == "evaluate" or rest.startswith("evaluations/"):
         return (round, "evaluate") if rest.endswith("validation") and round is not None else (None, "test")
-    if kind in ("rollout", "verify"):
+    if kind in ("rollout", "rationalise", "verify"):
         return round, "rollout"
     if kind in ("mix", "train"):
         return (round, "train") if round is not None else (None, "baselines")

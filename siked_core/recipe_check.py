@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from siked_core.contracts import Kind, Plugin, Strategy
+from siked_core.contracts import Generator, Kind, Plugin, Strategy
 from siked_core.errors import ModelError, PluginError, RecipeError, UnusablePluginError
 from siked_core.launch_command import check_launch
 from siked_core.mixing import open_policy, with_what_it_builds_on
@@ -66,6 +66,7 @@ def check(recipe: Recipe, registry: Registry) -> None:
             strategy.bank  # noqa: B018 - reading it is the check
         if choice.name not in recipe.verifiers:
             registry.create("verifier", strategy.verifier)
+    _check_hints(recipe, registry)
     _check_student(recipe, registry)
     check_arguments(recipe.training.args)
     check_launch(recipe.launch)
@@ -90,6 +91,23 @@ def choices(recipe: Recipe) -> Iterator[tuple[str, Kind, PluginChoice]]:
         yield f"mixing.transforms.{choice.name}", "transform", choice
     yield "training.objective", "objective", recipe.training.objective
     yield "evaluation.selector", "selector", recipe.evaluation.selector
+
+
+def _check_hints(recipe: Recipe, registry: Registry) -> None:
+    asked = recipe.teacher.generator
+    teacher: Generator = registry.create("generator", asked.name, asked.options)
+    if recipe.teacher.rationalise and teacher.reads_solution:
+        raise RecipeError(
+            f"The teacher '{asked.name}' writes from worked solutions and reads no prompt, so teacher.rationalise "
+            "tells it nothing. Leave it out; teacher.top_up has it try again."
+        )
+    policy = open_policy(recipe.mixing.policy, recipe, registry)
+    if policy.hinted and not recipe.rollout.rationalise:
+        raise RecipeError(
+            f"The mixing policy '{policy.name}' takes what the student writes with the answer told, and "
+            "rollout.rationalise is null, so there is nothing of the kind. Set rollout.rationalise={}, as the preset "
+            "star does, or choose another policy."
+        )
 
 
 def _check_student(recipe: Recipe, registry: Registry) -> None:

@@ -11,6 +11,26 @@ from siked_core.recipe_spending import TopUpRecipe
 from siked_core.section import Section
 
 
+class RationaliseRecipe(Section):
+    """Asking again, with the right answer as a hint (STaR)."""
+
+    hint: str = "{question} (Hint: the answer is {answer}.)"
+    """What stands for the question in the prompt: `{question}` and `{answer}` are put in. How it was published is not
+    known to us."""
+    per: Literal["problem", "strategy"] = "problem"
+    """What is asked again: "problem", one that no sample solves, whatever its strategy; "strategy", each problem under
+    each strategy that was asked for, where no sample of just that is right."""
+    samples: int = Field(1, ge=1)
+    """Hinted samples per question (and strategy, where it is asked for)."""
+
+    @model_validator(mode="after")
+    def _has_places(self) -> Self:
+        for place in ("{question}", "{answer}"):
+            if place not in self.hint:
+                raise ValueError(f"the hint must contain {place}")
+        return self
+
+
 class SamplingRecipe(Section):
     samples: int = Field(10, ge=1)
     """Samples per question and strategy; per question where the student chooses freely (K in the paper)."""
@@ -22,9 +42,13 @@ class SamplingRecipe(Section):
     """New tokens per sample."""
     top_up: TopUpRecipe | None = None
     """Where further samples are drawn, beyond `samples`; null: nowhere (published)."""
+    rationalise: RationaliseRecipe | None = None
+    """Where nothing is right, ask again with the right answer as a hint (STaR); null: nowhere. `{}`: as below."""
 
     @model_validator(mode="after")
     def _tops_up(self) -> Self:
+        if self.rationalise and not self.samples:
+            raise ValueError("rationalise asks again what was asked before: it needs samples of 1 or more")
         if self.top_up and self.top_up.until is not None and self.top_up.until <= self.samples:
             raise ValueError(f"top_up.until counts the first samples too: it must be above samples = {self.samples}")
         return self

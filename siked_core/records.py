@@ -135,6 +135,7 @@ class Status(StrEnum):
     INCONSISTENT = "inconsistent"
     SEVERAL_ROOTS = "several_roots"
     TOO_LARGE = "too_large"
+    COPIED = "copied"  # right, by one who had been told the answer, and with nothing that leads to it
     UNDECIDED = "undecided"  # there is no gold answer, and what judges instead could not decide
 
 

@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from siked_core.card import facts_of, write_card
 from siked_core.errors import RunError
 from siked_core.files import write_text
 from siked_core.format import StudentFormat
 from siked_core.lm_eval_task import write_task
+from siked_core.loop import report
 from siked_core.models import load_tokenizer, read_side_file, render
 from siked_core.run import Run
+from siked_core.scorecard import Perplexity
 from siked_core.solve import find_student
 from siked_core.training import end_of_turn
 
@@ -48,6 +51,8 @@ def release(
     gguf: str | None = None,
     converter: str | None = None,
     lm_eval: bool = False,
+    name: str | None = None,
+    licence: str = "",
 ) -> Released:
     """Write a student into a new folder.
 
@@ -55,6 +60,8 @@ def release(
         student: "round-2", "combined", ...; None is the round that the run chose, or its latest.
         gguf: also as GGUF, with weights of this type (`GGUF_TYPES`).
         converter: llama.cpp's `convert_hf_to_gguf`: a command or a script; None is the installed package's.
+        name: what it is called where it goes, as its card tells how to use it; None is the folder's name.
+        licence: of the student, for its card, where its owner states one.
         lm_eval: also a task of lm-evaluation-harness with the run's test problems.
 
     Raises:
@@ -69,6 +76,10 @@ def release(
         folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(source.iterdir()):
             shutil.copy2(file, folder / file.name)
+        measured = (report(run) or {}).get("perplexity", {})
+        perplexity = {which: Perplexity.from_dict(found) for which, found in measured.items()}
+        called = name or folder.resolve().name
+        write_card(folder, facts_of(run, source.name, name=called, licence=licence, perplexity=perplexity))
         made = None if gguf is None else _gguf(folder, source.name, gguf, command)
         task = write_task(run, folder) if lm_eval else None
     except BaseException:

@@ -218,6 +218,8 @@ class MixtureSummary:
     by_source: Mapping[str, int]
     alpha: float
     """The share of the teacher's rows (section 3 of the SIKeD paper)."""
+    hinted: int = 0
+    """Rows that were written with the answer told."""
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> MixtureSummary:
@@ -270,11 +272,19 @@ class PoolSummary:
     set_aside: int = 0
     """Samples that a verifier failed on; they are in none of the other counts."""
     top_up: TopUpSummary | None = None
+    hinted: PoolSummary | None = None
+    """Of what was asked again with the answer told, apart from all the counts above; None where nothing was."""
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> PoolSummary:
-        top_up = content["top_up"]
-        return cls(**{**content, "top_up": TopUpSummary(**top_up) if top_up else None})
+        top_up, hinted = content["top_up"], content.get("hinted")
+        return cls(
+            **{
+                **content,
+                "top_up": TopUpSummary(**top_up) if top_up else None,
+                "hinted": cls.from_dict(hinted) if hinted else None,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

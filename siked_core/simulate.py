@@ -115,13 +115,14 @@ def simulate(run: Run, round: int, choices: Sequence[PluginChoice]) -> Simulatio
         )
     policies = [open_policy(choice, run.recipe, run.registry) for choice in choices]
     attempts = ledger(judged(run, round))
-    rows_for = {earlier: offered(run, round, attempts, earlier) for earlier in {one.earlier_rounds for one in policies}}
+    kinds = dict.fromkeys((one.earlier_rounds, one.hinted) for one in policies)
+    rows_for = {kind: offered(run, round, attempts, *kind) for kind in kinds}
     mine = (pl.col("source") == "student") & (pl.col("round") == round) & (pl.col("status") == Status.CORRECT.value)
     own = _counts(attempts.filter(mine), "strategy")
     problems = len(dealt(run, round))
     found, keys = [], []
     for choice, policy in zip(choices, policies, strict=True):
-        candidates = rows_for[policy.earlier_rounds]
+        candidates = rows_for[policy.earlier_rounds, policy.hinted]
         chosen = choose_by(run, round, policy, candidates, attempts).select("key", "weight")
         rows = candidates.join(chosen, on="key")
         found.append(_simulated(described(choice), rows, problems, own))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from siked_core.errors import RecipeError
 from siked_core.files import content_of, write_text
+from siked_core.hint import HINTED
 from siked_core.keys import digest
 from siked_core.manifest import read_manifest, recalled, remember, write_manifest
 from siked_core.pool import SAMPLES, Pool, read_parquet
@@ -258,6 +259,8 @@ def stage_of(pool: str) -> str:
     kind, _, rest = pool.partition("/")
     if kind == JUDGES:
         return f"verify {rest}"
+    if kind == HINTED:
+        return f"rationalise {rest}"
     if kind != "evaluations":
         return f"rollout {pool}"
     student, _, split = rest.partition("/")

@@ -59,6 +59,7 @@ def transformed(run: Run, name: str, round: int, mixture: pl.DataFrame) -> pl.Da
         "round": [row.round for row in rows],
         "weight": [float(row.weight) for row in rows],
         "rationale": [row.rationale for row in rows],
+        "hinted": [row.hinted for row in rows],
     }
     table = pl.DataFrame(columns, schema={column: mixture.schema[column] for column in columns})
     merged = pl.Series("merged", [list(row.merged) for row in rows], dtype=pl.List(pl.String))

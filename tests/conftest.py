@@ -84,7 +84,11 @@ def load() -> Callable[[Path], ModuleType]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
+        sys.path.insert(0, str(path.parent))  # as where it is run: it may import its neighbours
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.remove(str(path.parent))
         return module
 
     return module_of
@@ -152,4 +156,29 @@ def untied_pocket(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("untied")
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs on toys, to be read: `whole` and `other`, finished, each strategy forced, and in `whole` with
+    baselines; `begun`, in which the teacher alone has worked."""
+    from siked_core.loop import distill
+    from siked_core.recipe import validate
+    from siked_core.reporting import SilentReporter
+    from siked_core.run import start
+    from siked_core.stages.teach import teach
+    from siked_core.testing import make_tiny_student, toy_recipe, toy_registry
+
+    folder = tmp_path_factory.mktemp("toy-runs")
+    tiny = make_tiny_student(tmp_path_factory.mktemp("tiny"))
+    asked = {"max_tokens": 8, "selector": "own-choice", "forced": True}
+    prices = {"models": {"toy-teacher": {"input": 1.0, "output": 2.0}}}
+    for name in ("whole", "other", "begun"):
+        rest = {"seed": 1, "baselines": "single"} if name == "whole" else {"seed": 2 if name == "other" else 1}
+        changes = {**rest, "evaluation": asked, "prices": prices}
+        with start(
+            validate(toy_recipe(tiny, **changes)), toy_registry(), SilentReporter(), runs=folder, name=name
+        ) as run:
+            teach(run) if name == "begun" else distill(run)
     return folder

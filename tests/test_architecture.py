@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"siked_core": ROOT / "siked_core", "siked_plugins": ROOT / "plugins", "siked_cli": ROOT / "cli"}
 HEAVY = {
     "accelerate",
+    "altair",
     "datasets",
     "openai",
     "peft",
@@ -34,6 +35,7 @@ HEAVY = {
     "torch",
     "transformers",
     "trl",
+    "vl_convert",
     "vllm",
 }
 PUBLIC_MODULES = {

@@ -8,10 +8,10 @@ import re
 import pytest
 from rich.console import Console
 
-from siked_cli import figures
 from siked_cli.live import LiveReporter
 from siked_cli.output import Output
-from siked_cli.plain import PlainReporter
+from siked_core import figures
+from siked_core.reporters.plain import PlainReporter
 from siked_core.reporting import Reporter, SilentReporter
 from siked_core.spending import Spent
 

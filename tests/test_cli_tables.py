@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from siked_cli import figures
 from siked_cli.summaries import mixture_lines, pool_lines
 from siked_cli.tables import report_tables, scorecard_tables
+from siked_core import figures
 from siked_core.diversity import Distinct, Diversity
 from siked_core.paired import Gain, Paired
 from siked_core.scorecard import (

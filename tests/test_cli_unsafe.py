@@ -19,7 +19,7 @@ from siked_core.models import SIDE_FILE
 from siked_core.permission import permitted
 from siked_core.registry import Registry
 from siked_core.sandbox import client
-from siked_core.solve import solve
+from siked_core.solver import Solver
 from siked_core.testing.toys import SameText, toy_registry
 from siked_plugins.strategies.pot import ProgramOfThoughts
 from siked_plugins.verifiers.program import ProgramVerifier
@@ -151,8 +151,8 @@ def test_a_students_folder_cannot_allow_it(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / SIDE_FILE).write_text(json.dumps(side), encoding="utf-8")
     registry = toy_registry(Writer, ProgramOfThoughts, ProgramVerifier)
     with pytest.raises(SandboxError, match=FLAG):
-        solve(tmp_path, ["6 * 7?"], registry, strategy="pot")
-    (found,) = solve(tmp_path, ["6 * 7?"], registry, strategy="pot", allow_unsafe_exec=True)
+        Solver(tmp_path, registry=registry).solve(["6 * 7?"], strategy="pot")
+    (found,) = Solver(tmp_path, registry=registry, allow_unsafe_exec=True).solve(["6 * 7?"], strategy="pot")
     assert (found.verdict.status, found.verdict.answer) == (Status.ANSWERED, "42")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,23 +19,28 @@ def benchmark(load: Callable[[Path], ModuleType]) -> ModuleType:
     return load(Path(__file__).parents[1] / "benchmarks" / "pocket_policies.py")
 
 
-def test_students_t_is_that_of_the_tables(benchmark: ModuleType) -> None:
+@pytest.fixture(scope="module")
+def arms(load: Callable[[Path], ModuleType]) -> ModuleType:
+    return load(Path(__file__).parents[1] / "benchmarks" / "arms.py")
+
+
+def test_students_t_is_that_of_the_tables(arms: ModuleType) -> None:
     for point, freedom, level in ((2.776, 4, 0.05), (12.706, 1, 0.05), (4.604, 4, 0.01)):
-        assert benchmark.t_two_sided(point, freedom) == pytest.approx(level, rel=2e-3)
-        assert benchmark.t_point(level, freedom) == pytest.approx(point, rel=1e-3)
+        assert arms.t_two_sided(point, freedom) == pytest.approx(level, rel=2e-3)
+        assert arms.t_point(level, freedom) == pytest.approx(point, rel=1e-3)
 
 
-def test_holm_corrects_the_most_certain_most(benchmark: ModuleType) -> None:
+def test_holm_corrects_the_most_certain_most(arms: ModuleType) -> None:
     sure, unsure, level = [5.0, 5.5, 6.0, 5.2, 5.8], [1.0, -1.0, 3.0, 0.5, -0.5], [2.0, 2.5, 4.0, 1.0, 3.0]
-    found = benchmark.holm({"unsure": unsure, "sure": sure, "level": level, "alone": [3.0]})
+    found = arms.holm({"unsure": unsure, "sure": sure, "level": level, "alone": [3.0]})
     assert list(found) == ["sure", "level", "unsure"]
-    single = {name: benchmark.holm({name: values})[name] for name, values in (("sure", sure), ("unsure", unsure))}
+    single = {name: arms.holm({name: values})[name] for name, values in (("sure", sure), ("unsure", unsure))}
     assert found["sure"].p == pytest.approx(3 * single["sure"].p)
     assert found["unsure"].p == pytest.approx(single["unsure"].p)
     assert found["sure"].high - found["sure"].low > single["sure"].high - single["sure"].low
     assert found["unsure"].low == pytest.approx(single["unsure"].low)
     for name, one in found.items():
-        assert (one.low > 0 or one.high < 0) == (one.p <= benchmark.LEVEL), name
+        assert (one.low > 0 or one.high < 0) == (one.p <= arms.LEVEL), name
 
 
 def test_the_arms_make_sound_recipes(benchmark: ModuleType) -> None:
@@ -54,8 +60,8 @@ def test_the_arms_make_sound_recipes(benchmark: ModuleType) -> None:
 
 def test_a_table_holds_every_arm_against_one(benchmark: ModuleType) -> None:
     def outcome(right: str) -> object:
-        flags = {str(place): one == "x" for place, one in enumerate(right)}
-        return benchmark.Outcome(flags, 1, 1000, {"cot": 0.5})
+        flags = "".join("1" if one == "x" else "0" for one in right)
+        return benchmark.Outcome(flags, "these", 1, 1000, {"cot": 0.5})
 
     found = {
         1: {"utility": outcome("xxxx"), "all": outcome("xx..")},
@@ -67,3 +73,25 @@ def test_a_table_holds_every_arm_against_one(benchmark: ModuleType) -> None:
     assert values["utility"]["difference"] is None
     assert lines[2].startswith("| utility | 87.5 |  |")
     assert "+37.5" in lines[3]
+
+
+def test_what_a_file_of_results_has_is_not_run_again(arms: ModuleType, tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "results.jsonl"
+    monkeypatch.setattr(arms, "outcome", lambda path, split: arms.Outcome("110", "these", 2, 900, {"cot": 1.0}, 10, 20))
+    made = []
+
+    def make() -> Path:
+        made.append(1)
+        return tmp_path
+
+    first = arms.Results(file).of("pocket", ["seed=1"], "test", make)
+    again = arms.Results(file).of("pocket", ["seed=1"], "test", make)
+    assert first == again
+    assert len(made) == 1
+    arms.Results(file).of("pocket", ["seed=1"], "validation", make)
+    arms.Results(file).of("pocket", ["seed=2"], "test", make)
+    assert len(made) == 3
+    assert len(file.read_text().splitlines()) == 3
+    other = arms.Outcome("110", "others", 2, 900, {"cot": 1.0})
+    with pytest.raises(ValueError, match="different problems"):
+        arms.ahead(first, other)

@@ -12,7 +12,7 @@ from siked_plugins.generators.pocket import PocketTeacher
 from siked_plugins.pocket.slips import spoil
 from siked_plugins.pocket.world import FAMILIES, sample
 
-STRATEGIES = ("cot", "pot", "l2m", "eot", "kpdd", "kpdd_pot")
+STRATEGIES = ("cot", "pot", "l2m", "eot", "kpdd", "kpdd_pot", "socratic")
 PROBLEMS = sample(11, "train", 30 * len(FAMILIES))
 
 

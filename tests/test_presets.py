@@ -59,6 +59,7 @@ METHODS = {
     "biased": {"mixing.policy": "biased"},
     "dcot": {"mixing.transforms": ["dcot"], "mixing.keep": None},
     "edit": {"training.objective": "edit"},
+    "eotd": {"strategies": ["eot"], "stopping.rounds": 0},
     "etd": {
         "strategies": [
             {"name": "cot", "options": {"suffix": "\nSolve it step by step."}},
@@ -71,6 +72,11 @@ METHODS = {
         "evaluation.selector": {"name": "cascade", "options": {"order": ["pot", "eot", "cot"]}},
     },
     "kpod": {"training.objective": "kpod"},
+    "smart": {"mixing.policy": "smart", "rollout.mode": "both"},
+    "socratic": {"strategies": ["socratic"], "stopping.rounds": 0},
+    "star": {"rollout.rationalise": {}, "mixing.policy": "star", "training.start": "restart"},
+    "tata": {"mixing.policy": "tata", "rollout.mode": "forced"},
+    "utility": {"mixing.policy": "utility", "rollout.mode": "forced"},
     "rft": {"mixing.policy": "rft", "mixing.keep": None, "training.start": "restart", "stopping.rounds": 1},
     "rest-em": {
         "mixing.policy": {"name": "rft", "options": {"teacher": False}},

@@ -64,7 +64,9 @@ def test_the_folder_is_the_chosen_student(run: Run, tmp_path: Path) -> None:
     source = run.student(f"round-{told['chosen_round']}")
     assert found.student == source.name
     assert {file.name for file in (tmp_path / "out").iterdir()} == {file.name for file in source.iterdir()}
-    assert all((tmp_path / "out" / file.name).read_bytes() == file.read_bytes() for file in source.iterdir())
+    same = [file for file in source.iterdir() if file.name != "README.md"]
+    assert all((tmp_path / "out" / file.name).read_bytes() == file.read_bytes() for file in same)
+    assert 'model="out"' in (tmp_path / "out" / "README.md").read_text(), "the card tells how to use it where it is"
     assert release(run, tmp_path / "first", student="round-0").student == "round-0"
     with pytest.raises(RunError, match="is not empty"):
         release(run, tmp_path / "out")
@@ -159,7 +161,8 @@ def test_onto_the_hub(siked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
         return f"https://hub/{repo_id}"
 
     def upload(_: object, *, folder_path: Path, **options: Any) -> None:
-        calls.append({"files": {file.name for file in Path(folder_path).iterdir()}, **options})
+        card = (Path(folder_path) / "README.md").read_text(encoding="utf-8")
+        calls.append({"files": {file.name for file in Path(folder_path).iterdir()}, "card": card, **options})
 
     siked("distill", "--preset", "pocket-smoke", "--rounds", "0", "--run", "mine", "-q")
     assert siked("release", "mine", "--to", "hub:ann", code=2).err.startswith("Error: A place on the hub is")
@@ -173,6 +176,7 @@ def test_onto_the_hub(siked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     assert made == {"repo_id": "ann/student", "repo_type": "model", "private": True, "exist_ok": True}
     assert uploaded["repo_type"] == "model"
     assert {"README.md", "model.safetensors", "siked.json"} <= uploaded["files"]
+    assert "vllm serve ann/student " in uploaded["card"]
     said = siked("release", "mine", "--to", "out", "--gguf", "f61", code=2).err
     assert said.startswith("Error: --gguf: Unknown type 'f61'. Did you mean 'f16'?")
     assert "There is no trained student at" in siked("release", "mine", "--to", "out", "--student", "x", code=2).err

@@ -18,6 +18,7 @@ from siked_plugins.strategies.kpdd import KeyPoints
 from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
 from siked_plugins.strategies.l2m import LeastToMost
 from siked_plugins.strategies.pot import ProgramOfThoughts
+from siked_plugins.strategies.socratic import Socratic
 
 STRATEGIES: list[Strategy] = [
     ChainOfThought(),
@@ -26,8 +27,9 @@ STRATEGIES: list[Strategy] = [
     EquationOfThought(),
     KeyPoints(),
     KeyPointsProgram(),
+    Socratic(),
 ]
-COT, POT, L2M, EOT, KPDD, KPDD_POT = STRATEGIES
+COT, POT, L2M, EOT, KPDD, KPDD_POT, SOCRATIC = STRATEGIES
 by_name = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 
 CLIPS = WorkedSolution(
@@ -42,6 +44,10 @@ POT_TEXT = "may = 48 / 2\nanswer = 48 + may"
 L2M_TEXT = (
     "Q: How many clips did she sell in May?\nA: She sold 48 / 2 = 24 clips in May.\n"
     "Q: How many clips did she sell altogether?\nA: That is 48 + 24 = 72 clips.\nThe answer is 72."
+)
+SOCRATIC_TEXT = (
+    "Q1: How many clips did she sell in May?\nQ2: How many clips did she sell altogether?\n"
+    "A1: She sold 48 / 2 = 24 clips in May.\nA2: That is 48 + 24 = 72 clips.\nThe answer is 72."
 )
 EOT_TEXT = "may = 48 / 2\nans = 48 + may"
 KEY_POINTS = "Core question: How many clips did she sell altogether?\nNeeded information: 48, 2\nSolution:\n"
@@ -74,6 +80,7 @@ def why(strategy: Strategy, text: str) -> str:
         (EOT, EOT_TEXT, EOT_TEXT),
         (KPDD, KEY_POINTS + COT_TEXT, "72"),
         (KPDD_POT, KEY_POINTS + POT_TEXT, POT_TEXT),
+        (SOCRATIC, SOCRATIC_TEXT, "72"),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )

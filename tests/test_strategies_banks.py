@@ -15,6 +15,7 @@ from siked_plugins.strategies.kpdd import KeyPoints
 from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
 from siked_plugins.strategies.l2m import LeastToMost
 from siked_plugins.strategies.pot import ProgramOfThoughts
+from siked_plugins.strategies.socratic import Socratic
 
 STRATEGIES: list[type[Strategy]] = [
     ChainOfThought,
@@ -23,6 +24,7 @@ STRATEGIES: list[type[Strategy]] = [
     EquationOfThought,
     KeyPoints,
     KeyPointsProgram,
+    Socratic,
 ]
 CONTAINED = {
     ChainOfThought: (LeastToMost, KeyPoints, KeyPointsProgram),

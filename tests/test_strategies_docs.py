@@ -17,6 +17,7 @@ from siked_plugins.strategies.kpdd import KeyPoints
 from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
 from siked_plugins.strategies.l2m import LeastToMost
 from siked_plugins.strategies.pot import ProgramOfThoughts
+from siked_plugins.strategies.socratic import Socratic
 
 PAGE = (Path(__file__).parent.parent / "docs" / "strategies.md").read_text(encoding="utf-8")
 STRATEGIES: list[type[Strategy]] = [
@@ -26,6 +27,7 @@ STRATEGIES: list[type[Strategy]] = [
     EquationOfThought,
     KeyPoints,
     KeyPointsProgram,
+    Socratic,
 ]
 
 

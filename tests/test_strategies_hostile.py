@@ -22,6 +22,7 @@ from siked_plugins.strategies.kpdd import KeyPoints
 from siked_plugins.strategies.kpdd_pot import KeyPointsProgram
 from siked_plugins.strategies.l2m import LeastToMost
 from siked_plugins.strategies.pot import ProgramOfThoughts
+from siked_plugins.strategies.socratic import Socratic
 
 STRATEGIES: list[Strategy] = [
     ChainOfThought(),
@@ -30,6 +31,7 @@ STRATEGIES: list[Strategy] = [
     EquationOfThought(),
     KeyPoints(),
     KeyPointsProgram(),
+    Socratic(),
 ]
 SIZE = 4_096
 CPU_S = 1.0

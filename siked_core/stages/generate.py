@@ -22,6 +22,7 @@ from siked_core.pool import read_parquet, write_parquet
 from siked_core.records import Completion, Problem, Prompt, Sampling, Source
 from siked_core.reporting import Progress
 from siked_core.run import Run
+from siked_core.stages.turns import MOST_TURNS, Turns, answered, turns_of
 from siked_core.stand_ins import OPENING
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def split_of(run: Run, pool: str) -> tuple[str, str]:
     return dataset, split
 
 
+Cell = tuple[str, str | None]
+"""A problem's id, and the strategy that is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A sample that a stage wants to have."""
@@ -53,6 +58,26 @@ class Wanted:
     strategy: Strategy | None
     prompt: Prompt
     draw: int
+    turns: Turns | None = None
+    """What is asked after the first prompt; None: nothing."""
+
+    @property
+    def cell(self) -> Cell:
+        """What it is a sample of."""
+        return self.problem.id, self.strategy.name if self.strategy else None
+
+
+def teacher_wants(run: Run, generator: Generator, problems: Sequence[Problem], samples: int) -> list[Wanted]:
+    """What is asked of a teacher: each problem under each strategy of the run, so many times. One that writes from a
+    solution writes it down in one turn."""
+    return [
+        Wanted(problem, strategy, prompt, draw, turns)
+        for strategy in run.strategies.values()
+        for problem in problems
+        for prompt in [strategy.teacher_prompt(problem)]
+        for turns in [turns_of(strategy, problem, generator, run.recipe.reasoning)]
+        for draw in range(samples)
+    ]
 
 
 def student_wants(
@@ -143,6 +168,7 @@ def _stay_below_caps(meter: Meter, wanted: Sequence[Wanted], sampling: Sampling,
         [prompt_limit(item.prompt) for item in wanted],
         sampling.max_tokens,
         source,
+        [MOST_TURNS if item.turns else 1 for item in wanted],
     )
     meter.check(expected, f"the next {len(wanted):,} samples of `{stage}`")
 
@@ -160,17 +186,15 @@ def _complete(
         Request(item.problem, item.strategy, item.prompt, item.draw, seed_of(key))
         for item, key in zip(wanted, keys, strict=True)
     ]
-    for place, completion in generator.generate(requests, sampling) if requests else ():
+    for place, completion in answered(generator, requests, [item.turns for item in wanted], sampling):
         completions[place] = completion
         progress.advance()
-    lacking = len(requests) - len(completions)
-    if lacking:
-        raise RuntimeError(f"The generator '{generator.name}' left {lacking} of {len(requests)} requests unanswered.")
 
 
 def key_of(run: Run, item: Wanted, sampling: Sampling, generator: Generator) -> str:
     """What a sample that is wanted is known by."""
-    return sample_key(item.problem, item.strategy, item.prompt, item.draw, sampling, generator, run.recipe.seed)
+    turns = item.turns.fingerprint if item.turns else ""
+    return sample_key(item.problem, item.strategy, item.prompt, item.draw, sampling, generator, run.recipe.seed, turns)
 
 
 def _row(

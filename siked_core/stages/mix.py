@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 from siked_core.contracts import MixContext
 from siked_core.errors import PluginError, RunError
 from siked_core.finished import Finished
-from siked_core.ledger import candidates, ledger
+from siked_core.hint import hinted as hinted_pool
+from siked_core.ledger import PLACE, candidates, ledger
 from siked_core.mixing import OpenedPolicy, open_policy
 from siked_core.pool import write_parquet
 from siked_core.run import Run
@@ -40,7 +42,8 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
         RunError: there is nothing to train on.
     """
     name = baseline or f"round-{round}"
-    finished = Finished(run, f"mix {name}", pools=pools_of(round), files=[run.mixture(name)])
+    pools = [*pools_of(round), *hinted_pools_of(run, round)]
+    finished = Finished(run, f"mix {name}", pools=pools, files=[run.mixture(name)])
     if (outcome := finished.outcome()) is not None:
         return MixtureSummary.from_dict(outcome)
     with run.timed(f"mix {name}") as notes, run.reporter.stage(f"mix {name}", 1, "mixture") as progress:
@@ -60,7 +63,8 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
         summary = summarise(mixture)
         notes["worked"] = False  # it takes no time worth adding up
         progress.advance()
-        progress.finish(f"{summary.rows:,} rows, teacher's share {summary.alpha:.2f}")
+        told = f", {summary.hinted:,} of them written with the answer told" if summary.hinted else ""
+        progress.finish(f"{summary.rows:,} rows{told}, teacher's share {summary.alpha:.2f}")
     finished.keep(asdict(summary))
     return summary
 
@@ -68,18 +72,19 @@ def mix(run: Run, round: int, baseline: str | None = None) -> MixtureSummary:
 def choose(run: Run, round: int, baseline: str | None = None) -> pl.DataFrame:
     """The rows of a mixture with their weights, without their texts: the ledger is opened, and the policy chooses.
 
-    Columns: those of the ledger, and `weight`.
+    Columns: those of the ledger, `hinted`, and `weight`.
     """
     import polars as pl
 
     attempts = ledger(judged(run, round))
     if round > 0:
         policy = open_policy(run.recipe.mixing.policy, run.recipe, run.registry)
-        return choose_by(run, round, policy, offered(run, round, attempts, policy.earlier_rounds), attempts)
+        rows = offered(run, round, attempts, policy.earlier_rounds, policy.hinted)
+        return choose_by(run, round, policy, rows, attempts)
     if baseline is None:
         rows = offered(run, round, attempts)  # warm-up: supervised fine-tuning on the teacher's pool (section 3.1)
     else:
-        rows = candidates(attempts, round, run.recipe.mixing.keep)
+        rows = _with_hinted(run, round, candidates(attempts, round, run.recipe.mixing.keep))
         if baseline != COMBINED:
             rows = rows.filter(pl.col("strategy") == baseline.removeprefix("only-"))
     return _weighed(run, rows, rows)
@@ -102,19 +107,37 @@ def choose_by(run: Run, round: int, policy: OpenedPolicy, rows: pl.DataFrame, at
     return _weighed(run, chosen, rows)
 
 
-def offered(run: Run, round: int, attempts: pl.DataFrame, earlier: bool = False) -> pl.DataFrame:
+def offered(run: Run, round: int, attempts: pl.DataFrame, earlier: bool = False, hinted: bool = False) -> pl.DataFrame:
     """The candidates of a round: those of its problems.
 
     Args:
         earlier: with the student's of earlier rounds; the problems are then those of all rounds up to this one.
+        hinted: with those that the student wrote with the answer told.
     """
     import polars as pl
 
-    rows = candidates(attempts, round, run.recipe.mixing.keep, earlier)
+    keep = run.recipe.mixing.keep
+    rows = _with_hinted(run, round, candidates(attempts, round, keep, earlier), earlier, students=hinted)
     if run.recipe.rollout.problems == "all":
         return rows
     of = range(round + 1) if earlier else [round]
     return rows.filter(pl.col("problem_id").is_in([problem.id for each in of for problem in dealt(run, each)]))
+
+
+def _with_hinted(
+    run: Run, round: int, rows: pl.DataFrame, earlier: bool = False, students: bool = False
+) -> pl.DataFrame:
+    """The candidates, and those that were written with the answer told; the column `hinted` tells them apart. Letter by
+    letter the same rationale is not taken twice."""
+    import polars as pl
+
+    pools = [pool for pool in hinted_pools_of(run, round) if students or pool == hinted_pool(POOL)]
+    if not pools:
+        return rows
+    told = ledger(judged_in(run, pools)).with_columns(pass_rate=pl.lit(None, pl.Float64))
+    more = candidates(told, round, run.recipe.mixing.keep, earlier).with_columns(hinted=pl.lit(True))
+    same = [*PLACE, "rationale_hash"]
+    return pl.concat([rows, more.join(rows, on=same, how="anti", maintain_order="left")])
 
 
 def questions_of(run: Run) -> pl.DataFrame:
@@ -129,6 +152,8 @@ def _weighed(run: Run, chosen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
     """The chosen rows with the weights that the policy and the recipe (`mixing.weights`) give them."""
     import polars as pl
 
+    if "hinted" not in chosen.columns:
+        chosen = chosen.join(rows.select("key", "hinted"), on="key", how="left", maintain_order="left")
     if "weight" not in chosen.columns:
         chosen = chosen.with_columns(weight=pl.lit(1.0))
     if run.recipe.mixing.weights == "copies" and not chosen.is_empty():
@@ -141,12 +166,17 @@ def _weighed(run: Run, chosen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
 
 def judged(run: Run, round: int) -> pl.DataFrame:
     """Every sample with its verdict, without texts, that a round knows of: the teacher's, and the student's up to that
-    round. Columns: those of the ledger, without the pass rate."""
+    round, but for what was written with the answer told. Columns: those of the ledger, without the pass rate."""
+    return judged_in(run, pools_of(round))
+
+
+def judged_in(run: Run, pools: Sequence[str]) -> pl.DataFrame:
+    """The same of these pools of training problems."""
     import polars as pl
 
     asked = asked_of(problems(run, "train"))
     with run.verifiers() as verifiers:
-        tables = (attempts_of(run, pool, verifiers, asked) for pool in pools_of(round))
+        tables = (attempts_of(run, pool, verifiers, asked) for pool in pools)
         return pl.concat(table.filter(pl.col("status").is_not_null()) for table in tables)
 
 
@@ -155,22 +185,30 @@ def pools_of(round: int) -> list[str]:
     return [POOL, *(f"round-{earlier}" for earlier in range(1, round + 1))]
 
 
+def hinted_pools_of(run: Run, round: int) -> list[str]:
+    """The pools of what was written with the answer told that a round knows of, as far as the recipe asks for them and
+    they have been filled."""
+    teachers, students = run.recipe.teacher.rationalise, run.recipe.rollout.rationalise
+    told = [hinted_pool(pool) for pool in pools_of(round) if (teachers if pool == POOL else students)]
+    return [pool for pool in told if run.wanted(pool).exists()]
+
+
 def _with_rationales(run: Run, round: int, chosen: pl.DataFrame) -> pl.DataFrame:
     """The mixture as it is stored: the chosen rows with their texts, which are read now, and of no other rows."""
     import polars as pl
 
     names = pl.col("problem_id", "strategy", "source").cast(pl.String)
-    mixture = chosen.select("key", names, "round", "weight", "rationale_hash")
+    mixture = chosen.select("key", names, "round", "weight", "rationale_hash", "hinted")
     hashes = mixture.get_column("rationale_hash").unique().implode()
     texts = [
         run.verdicts(pool)
         .scan(["key", "rationale_hash", "rationale"])
         .filter(pl.col("rationale_hash").is_in(hashes))
         .collect(engine="streaming")
-        for pool in pools_of(round)
+        for pool in [*pools_of(round), *hinted_pools_of(run, round)]
     ]
     found = pl.concat(texts).unique(["key", "rationale_hash"])
-    columns = ["key", "problem_id", "strategy", "source", "round", "weight", "rationale"]
+    columns = ["key", "problem_id", "strategy", "source", "round", "weight", "rationale", "hinted"]
     return mixture.join(found, on=["key", "rationale_hash"], maintain_order="left").select(columns)
 
 
@@ -184,6 +222,7 @@ def summarise(mixture: pl.DataFrame) -> MixtureSummary:
         by_strategy=dict(mixture.group_by("strategy").agg(pl.len()).sort("strategy").iter_rows()),
         by_source=by_source,
         alpha=by_source.get("teacher", 0) / mixture.height if mixture.height else 0.0,
+        hinted=int(mixture.get_column("hinted").sum()),
     )
 
 

@@ -6,43 +6,66 @@ question when it chooses, per question and strategy when the strategy is given.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from siked_core.contracts import Generator
+from siked_core.contracts import Generator, Strategy
 from siked_core.errors import RunError
-from siked_core.records import Sampling
+from siked_core.records import Problem, Sampling
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary
-from siked_core.stages.generate import student_wants
+from siked_core.stages.generate import Wanted, student_wants
 from siked_core.stages.prepare import dealt
+from siked_core.stages.rationalise import rationalise
 from siked_core.stages.top_up import fill
 from siked_core.stopping import base_of
 
 
 def rollout(run: Run, round: int) -> PoolSummary:
     """Let the student that round N goes on from, that of round N-1 unless it was rolled back, solve the training
-    problems, and verify what it wrote: the pool of round N.
+    problems, and verify what it wrote: the pool of round N. Where the recipe says so, what it does not solve is asked
+    again with a hint.
 
     Raises:
         RunError: the student of the round before has not been trained.
         CapReached: the next chunk might take the run past one of its caps.
     """
     recipe = run.recipe.rollout
-    name = f"round-{round}"
-    asked = {"free": [None], "forced": [], "both": [None]}[recipe.mode]
-    strategies = [*asked, *(run.strategies.values() if recipe.mode != "free" else ())]
-    return fill(
+    name, student = f"round-{round}", f"round-{base_of(run, round)}"
+
+    def wants(some: Sequence[Problem], samples: int) -> list[Wanted]:
+        return student_wants(run.format, asked_for(run), some, samples)
+
+    summary = fill(
         run,
         name,
-        lambda some: student_wants(run.format, strategies, some, recipe.samples),
+        lambda some: wants(some, recipe.samples),
         of=lambda: dealt(run, round),
         stage=f"rollout {name}",
-        generator=open_student(run, f"round-{base_of(run, round)}"),
+        generator=open_student(run, student),
         sampling=Sampling(recipe.temperature, recipe.top_p, recipe.max_tokens),
         source="student",
         round=round,
         top_up=recipe.top_up,
     )
+    again = rationalise(
+        run,
+        name,
+        recipe,
+        wants,
+        of=lambda: dealt(run, round),
+        generator=lambda: open_student(run, student),
+        source="student",
+        round=round,
+    )
+    return replace(summary, hinted=again)
+
+
+def asked_for(run: Run) -> list[Strategy | None]:
+    """The strategies that a rollout asks for; None: the student chooses."""
+    mode = run.recipe.rollout.mode
+    return [*([None] if mode != "forced" else []), *(run.strategies.values() if mode != "free" else ())]
 
 
 def open_student(run: Run, name: str) -> Generator:

@@ -22,15 +22,13 @@ from siked_core.recipe_spending import TopUpRecipe
 from siked_core.records import Problem, Sampling, Source, Status
 from siked_core.run import Run
 from siked_core.scorecard import PoolSummary, Score, TopUpSummary
-from siked_core.stages.generate import Wanted, draw, key_of
+from siked_core.stages.generate import Cell, Wanted, draw, key_of
 from siked_core.stages.prepare import first_problem
 from siked_core.stages.verify import verdicts_of, verify
 
 if TYPE_CHECKING:
     import polars as pl
 
-Cell = tuple[str, str | None]
-"""A problem's id, and the strategy that is asked for."""
 Draws = tuple[list[bool], list[int]]
 """Of a cell's samples, in the order of their draws: whether each is right, and its tokens."""
 
@@ -46,23 +44,29 @@ def fill(
     sampling: Sampling,
     source: Source,
     round: int,
-    top_up: TopUpRecipe | None,
+    top_up: TopUpRecipe | None = None,
+    only: Callable[[], Callable[[Wanted], bool]] | None = None,
+    reads: Sequence[str] = (),
 ) -> PoolSummary:
     """Draw what a pool lacks, verify it, and top it up by the rule, if there is one. The generator is set aside.
 
     Args:
         wants: the samples that are wanted of some training problems.
         of: the problems that the pool is of.
+        only: which of these samples are drawn at all; None: all.
+        reads: other pools that decide this.
 
     Raises:
         CapReached: the next chunk might take the run past one of its caps.
     """
     with asking(run, generator):
         keys = [key_of(run, item, sampling, generator) for item in wants([first_problem(run, "train")])]
-        finished = Finished(run, stage, pools=[pool], given=keys)
+        finished = Finished(run, stage, pools=[pool, *reads], given=keys)
         if (outcome := finished.outcome()) is not None:
             return PoolSummary.from_dict(outcome)
         asked = wants(of())
+        if only is not None:
+            asked = list(filter(only(), asked))
         first = len(asked)
         while True:
             draw(run, pool, asked, stage=stage, generator=generator, sampling=sampling, source=source, round=round)
@@ -137,16 +141,12 @@ def told(found: TopUpSummary) -> str:
 
 def _further(asked: Sequence[Wanted], draws: Mapping[Cell, Draws], rule: TopUpRecipe) -> list[Wanted]:
     """The next sample of every cell that needs one. Draws are counted by what was asked: some may have no verdict."""
-    last = {_cell(item): item for item in asked}
+    last = {item.cell: item for item in asked}
     return [
         replace(item, draw=item.draw + 1)
         for cell, item in last.items()
         if needs_more(sum(draws.get(cell, ([], []))[0]), item.draw + 1, rule)
     ]
-
-
-def _cell(item: Wanted) -> Cell:
-    return item.problem.id, item.strategy.name if item.strategy else None
 
 
 def _draws(table: pl.DataFrame) -> dict[Cell, Draws]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_core.asking import make_room
-from siked_core.card import write_card
+from siked_core.card import facts_of, write_card
 from siked_core.contracts import Kind
 from siked_core.errors import RunError
 from siked_core.files import sync, unwritable, write_text
@@ -223,7 +223,7 @@ def _train(
             **({} if trained.merge_difference is None else {"merge_difference": trained.merge_difference}),
         }
         _write_side(making, side)
-        write_card(making, run.recipe, None)
+        write_card(making, facts_of(run, name, scored=False))
         shutil.rmtree(folder, ignore_errors=True)
         for path in making.iterdir():
             sync(path)

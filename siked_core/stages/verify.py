@@ -16,6 +16,7 @@ from siked_core.contracts import Verifier
 from siked_core.errors import DataError, VerifierFault
 from siked_core.files import write_text
 from siked_core.finished import Finished
+from siked_core.hint import copied, is_hinted
 from siked_core.pool import Pool
 from siked_core.reasoning import read
 from siked_core.records import Claim, Problem, Rationale, Status, Unreadable, Verdict
@@ -64,7 +65,7 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
         notes["judges"] = judges_of(run, pool) | names  # `siked why` names them, whatever the recipe says then
         if todo and run.recipe.allow_unsafe_exec:
             notes["allow_unsafe_exec"] = True  # also where it was allowed for one command, not in the run's recipe
-        bench = _Bench(run, known, verifiers)
+        bench = _Bench(run, known, verifiers, informed=is_hinted(pool))
         with run.reporter.stage(f"verify {pool}", attempts.height, "samples") as progress:
             progress.advance(attempts.height - len(todo))
             with _Held(run.verdicts(pool)) as held:
@@ -73,8 +74,8 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
                     progress.advance(len(chunk))
             table = attempts_of(run, pool, verifiers) if todo else attempts
             table = table.filter(pl.col("status").is_not_null())
-            asked = dealt(run, int(pool.removeprefix("round-"))) if pool.startswith("round-") else known
-            summary = summarise(table, len(asked), set_aside=attempts.height - table.height)
+            asked = _asked(run, pool, attempts, len(known))
+            summary = summarise(table, asked, set_aside=attempts.height - table.height)
             notes["set_aside"] = summary.set_aside
             progress.finish(
                 f"{summary.correct:,} of {summary.samples:,} correct, "
@@ -129,6 +130,13 @@ def summarise(table: pl.DataFrame, problem_count: int, set_aside: int = 0) -> Po
         problems=problem_count,
         set_aside=set_aside,
     )
+
+
+def _asked(run: Run, pool: str, attempts: pl.DataFrame, all: int) -> int:
+    """How many problems a pool is about."""
+    if is_hinted(pool):
+        return int(attempts.get_column("problem_id").n_unique())
+    return len(dealt(run, int(pool.removeprefix("round-")))) if pool.startswith("round-") else all
 
 
 def _need_gold(verifiers: Mapping[str, Verifier], known: Mapping[str, Problem]) -> None:
@@ -213,9 +221,16 @@ class _Held:
 
 
 class _Bench:
-    """Judges chunks of samples."""
+    """Judges chunks of samples.
 
-    def __init__(self, run: Run, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier]) -> None:
+    Args:
+        informed: whoever wrote them had been told the answers.
+    """
+
+    def __init__(
+        self, run: Run, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier], informed: bool
+    ) -> None:
+        self._informed = informed
         self._run = run
         self._known = known
         self._verifiers = verifiers
@@ -235,8 +250,8 @@ class _Bench:
                 by_verifier.setdefault(self._verifiers[row["strategy"]], {})[place] = claim
         for verifier, claims in by_verifier.items():
             found = self._verify(verifier, list(claims.values()), [chunk[place]["key"] for place in claims])
-            for place, verdict in zip(claims, found, strict=True):
-                verdicts[place] = verdict
+            for (place, claim), verdict in zip(claims.items(), found, strict=True):
+                verdicts[place] = self._seen_through(claim, verdict) if self._informed else verdict
         return [
             {
                 "key": row["key"],
@@ -250,6 +265,12 @@ class _Bench:
             for row, verdict, one in zip(chunk, verdicts, texts, strict=True)
             if verdict is not None
         ]
+
+    @staticmethod
+    def _seen_through(claim: Claim, verdict: Verdict | None) -> Verdict | None:
+        """The verdict on a rationale of someone who knew the answer: right is not enough."""
+        why = copied(claim.rationale, claim.problem) if verdict is not None and verdict.correct else ""
+        return Verdict(Status.COPIED, verdict.answer, why) if verdict is not None and why else verdict
 
     def _read(self, row: Row) -> Rationale | Unreadable:
         if row["strategy"] is None:

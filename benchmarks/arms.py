@@ -1,0 +1,194 @@
+"""Arms: runs of `siked distill` that are held against one another. What the benchmarks of methods share.
+
+An arm is a preset with settings; a seed seeds its problems, teacher, training and sampling. A run is made by
+`siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on. An arm's student of
+a seed is its round that is best on validation. What it did may be kept in a file of results, a line of JSON each: an
+arm that is in it is not run again, also where its run is gone.
+
+Over seeds, differences are paired by problem within a seed and have Student's t; p-values of several are corrected by
+Holm's procedure, and each interval has the level at which Holm tests that difference.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import mpmath
+import numpy as np
+
+from siked_core.keys import digest
+from siked_core.models import read_side_file
+from siked_core.provenance import versions
+from siked_core.registry import Registry
+from siked_core.reporting import SilentReporter
+from siked_core.results import results_of
+from siked_core.run import Run, attach
+from siked_core.stages.evaluate import evaluate
+from siked_core.stages.verify import verdicts_of
+
+LEVEL = 0.05
+
+
+def finish(path: Path, preset: str, settings: Sequence[str], base: Path | None = None) -> Path:
+    """Make or finish a run, as a fork of `base` if there is one: what is the same there is found by its key.
+
+    Beside the run lie what `siked distill` printed, `PATH.json`, its progress, `PATH.log`, and what it was asked for,
+    `PATH.settings`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, asked = path.with_suffix(".json"), path.with_suffix(".settings")
+    wanted = json.dumps([preset, *settings])
+    if asked.exists() and asked.read_text(encoding="utf-8") == wanted:  # a fork of a finished one would be another fork
+        return Path(json.loads(done.read_text(encoding="utf-8"))["run"])
+    if base is not None and not path.exists():
+        shutil.copytree(base, path, ignore=shutil.ignore_patterns("run.lock", "round-[1-9]*", "scorecards", "report*"))
+    command = [sys.executable, "-m", "siked_cli", "distill", "--preset", preset, "--run", str(path)]
+    command += ["--plain", "--json", *(["--fork"] if base is not None else [])]
+    for setting in settings:
+        command += ["--set", setting]
+    with done.open("w", encoding="utf-8") as out, path.with_suffix(".log").open("a", encoding="utf-8") as log:
+        subprocess.run(command, check=True, stdout=out, stderr=log)
+    asked.write_text(wanted, encoding="utf-8")
+    return Path(json.loads(done.read_text(encoding="utf-8"))["run"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an arm's student of a seed did."""
+
+    right: str
+    """A 1 or a 0 for each problem."""
+    problems: str
+    """Tells them and their order from others."""
+    round: int
+    trained: int
+    """Tokens of prompts and targets, of the rounds up to its own, without the warm-up."""
+    shares: Mapping[str, float]
+    """Of the strategies that it chose."""
+    warm_up: int = 0
+    """Tokens that round 0 was trained on."""
+    sampled: int = 0
+    """Tokens that students sampled in the rollouts up to its round, prompts and completions."""
+
+    @property
+    def accuracy(self) -> float:
+        """In per cent."""
+        return 100 * self.right.count("1") / len(self.right)
+
+
+def outcome(path: Path, split: str) -> Outcome:
+    """Of a finished run."""
+    with attach(path, Registry.discover(), SilentReporter()) as run:
+        report = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
+        best, home = report["chosen_round"], run.recipe.dataset.name
+        student = f"round-{best}"
+        card = evaluate(run, student, home, split)
+        answered = results_of(run, student, home, split)
+        return Outcome(
+            "".join("1" if one.right else "0" for one in answered),
+            digest([one.problem_id for one in answered]),
+            best,
+            sum(one["training_tokens"] for one in report["rounds"][1 : best + 1]),
+            {one.strategy: one.share for one in card.strategies},
+            read_side_file(run.student("round-0"))["training_tokens"],
+            sum(_sampled(run, round) for round in range(1, best + 1)),
+        )
+
+
+def _sampled(run: Run, round: int) -> int:
+    table = verdicts_of(run, f"round-{round}")
+    return int(table["prompt_tokens"].sum() + table["completion_tokens"].sum())
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm against another, in points."""
+
+    mean: float
+    low: float
+    high: float
+    """The interval at the level that Holm's procedure tests it at."""
+    p: float
+    """Corrected."""
+
+
+def t_two_sided(t: float, freedom: int) -> float:
+    """The p-value of Student's t."""
+    if math.isinf(t):
+        return 0.0
+    return float(mpmath.betainc(freedom / 2, 0.5, 0, freedom / (freedom + t * t), regularized=True))
+
+
+def t_point(level: float, freedom: int) -> float:
+    """The t whose two-sided p-value is `level`."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_two_sided(middle, freedom) > level else (low, middle)
+    return high
+
+
+def holm(differences: Mapping[str, Sequence[float]]) -> dict[str, Difference]:
+    """Each arm's differences over the seeds, tested together; nothing for fewer than two seeds."""
+    tested: dict[str, tuple[float, float, int, float]] = {}
+    for name, values in differences.items():
+        if len(values) < 2:
+            continue
+        mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
+        t = abs(mean) / error if error else (math.inf if mean else 0.0)
+        tested[name] = mean, error, len(values) - 1, t_two_sided(t, len(values) - 1)
+    found, least = {}, 0.0
+    for place, name in enumerate(sorted(tested, key=lambda one: tested[one][3])):
+        mean, error, freedom, p = tested[name]
+        left = len(tested) - place
+        least = max(least, min(1.0, p * left))
+        margin = error * t_point(LEVEL / left, freedom)
+        found[name] = Difference(mean, mean - margin, mean + margin, least)
+    return found
+
+
+def ahead(a: Outcome, b: Outcome) -> float:
+    """By how many points A is right more often than B, on the same problems."""
+    if a.problems != b.problems:
+        raise ValueError("these students were asked different problems")
+    return a.accuracy - b.accuracy
+
+
+class Results:
+    """The outcomes that a file keeps, and with what they were had."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._kept: dict[str, dict[str, Any]] = {}
+        if file is not None and file.exists():
+            for line in file.read_text(encoding="utf-8").splitlines():
+                kept = json.loads(line)
+                self._kept[_key(kept)] = kept
+
+    def of(self, preset: str, settings: Sequence[str], split: str, make: Callable[[], Path]) -> Outcome:
+        """An arm's outcome: from the file, or of the run that `make` finishes."""
+        mine = {"preset": preset, "settings": list(settings), "split": split}
+        kept = self._kept.get(_key(mine))
+        if kept is not None:
+            return Outcome(**kept["outcome"])
+        found = outcome(make(), split)
+        if self._file is not None:
+            line = json.dumps(mine | {"outcome": asdict(found), "with": versions()}, ensure_ascii=False)
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        return found
+
+
+def _key(kept: Mapping[str, Any]) -> str:
+    return digest([kept["preset"], kept["settings"], kept["split"]])
