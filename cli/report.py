@@ -86,7 +86,7 @@ def tell(output: Output, written: Written, open_page: bool) -> None:
     """Say what was written, and open it where that was asked for."""
     from rich.text import Text
 
-    from siked_cli import figures
+    from siked_core import figures
 
     lines = [Text(note) for note in written.notes]
     if written.page:
