@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siked_cli.doctor_recipe import examine
+from siked_cli.doctor_checks import checks, nearest
+from siked_cli.doctor_recipe import MARKS, examine
 from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
 from siked_cli.output import Output
 from siked_cli.switches import open_registry
@@ -27,16 +28,28 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "transformers", "trl", "peft", "sympy", "pydantic-monty")
 UNCAGED = 3
 """Exit code where programs cannot be caged, or something got out."""
+LACKING = 1
+"""Exit code where something else that is needed fails."""
 DEVICE_S = 120
 _DEVICE = """\
 import torch
 if torch.cuda.is_available():
-    print("cuda:", ", ".join(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())))
+    for n in range(torch.cuda.device_count()):
+        one = torch.cuda.get_device_properties(n)
+        bf16 = "bfloat16" if one.major >= 8 else "no bfloat16 (set student.dtype to float32 or float16)"
+        print(f"cuda: {one.name}, {one.total_memory / 2**30:.0f} GiB, {bf16}")
 elif torch.backends.mps.is_available():
     print("mps: Apple GPU")
 else:
     print("cpu:", torch.get_num_threads(), "threads")
+    import shutil
+    if torch.version.cuda and shutil.which("nvidia-smi"):
+        print(f"This PyTorch is for CUDA {torch.version.cuda} and finds no GPU, though there is a driver:",
+              "see nvidia-smi. A driver that is too old needs an update, or PyTorch for an older CUDA.")
+    elif shutil.which("nvidia-smi"):
+        print("There is an NVIDIA driver, but this PyTorch is built without CUDA: install one that is built with it.")
 """
+_MARK = {**MARKS, "broken": ("unknown", "yellow")}
 _SELF_TEST_S = 2.0
 _PROBES = {
     "a program": ("answer = 6 * 7", ("answered",), "42"),
@@ -98,8 +111,9 @@ def command(
 ) -> None:
     """Check this machine: versions, device, the cage around model-written programs and a self-test of it, plugins.
 
-    Exits with 0 if programs can be caged and the self-test passes, else with 3. With a run or a recipe it looks that
-    over instead, in under a minute: vocabulary, context, lengths, memory. It then exits with 2 if it would fail.
+    Exits with 0 if all that is needed is there, with 1 if something that is needed fails, and with 3 if programs cannot
+    be caged or the self-test fails. With a run or a recipe it looks that over instead, in under a minute: vocabulary,
+    context, lengths, memory. It then exits with 2 if it would fail.
     """
     from siked_core.sandbox import Limits, ProgramPool
 
@@ -114,6 +128,7 @@ def command(
         layers, refusal = _layers(pool)
         fast = pool.fast_layers()
         probes = [] if refusal else _self_test(pool)
+    found = checks(runs)
     safe = not refusal and all(probe.passed for probe in probes)
     content: dict[str, Any] = {
         "safe": safe,
@@ -136,6 +151,8 @@ def command(
             ],
         },
         "companions": _companions(registry),
+        "checks": [one.as_dict() for one in found],
+        "usable": safe and not any(one.failed for one in found),
     }
     output = Output(json=json)
     output.document(content)
@@ -143,6 +160,8 @@ def command(
         _show(output, content)
     if not safe:
         raise typer.Exit(UNCAGED)
+    if not content["usable"]:
+        raise typer.Exit(LACKING)
 
 
 def _make(registry: Registry, name: str, output: Output) -> None:
@@ -221,9 +240,7 @@ def _device() -> str:
 
 
 def _disk(runs: Path) -> dict[str, Any]:
-    place = runs.absolute()
-    while not place.exists():
-        place = place.parent
+    place = nearest(runs)
     return {
         "path": str(place),
         "free_gib": round(shutil.disk_usage(place).free / 2**30, 1),
@@ -255,6 +272,16 @@ def _show(output: Output, content: dict[str, Any]) -> None:
             *((name, version) for name, version in content["versions"].items()),
             ("device", content["device"]),
             ("disk", f"{disk['free_gib']} GiB free at {disk['path']}{writable}"),
+        ),
+        heading("What a run needs"),
+        *(
+            Text.assemble(
+                (f"{_MARK[one['level']][0]:<8} ", _MARK[one["level"]][1]),
+                (f"{one['name']}: ", "bold"),
+                one["says"],
+                f"\n         To do: {one['remedy']}" if one["remedy"] else "",
+            )
+            for one in content["checks"]
         ),
         heading("The cage around model-written programs"),
         table(
@@ -288,3 +315,5 @@ def _show(output: Output, content: dict[str, Any]) -> None:
         if content["safe"]
         else Text("\nPrograms cannot be run safely here: see above.", style="red")
     )
+    if any(one["level"] == "error" for one in content["checks"]):
+        output.show(Text("Something that siked needs is missing: see above.", style="red"))

@@ -58,6 +58,7 @@ def is_usage_error(error: BaseException) -> bool:
 def usage_line(error: BaseException) -> str:
     """The mistake and where to look; empty where the help has been shown already."""
     message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
+    message = re.sub(r", unable to (parse|interpret) .*$", ".", message)
     if type(error).__name__ == "NoArgsIsHelpError" or not message:
         return ""
     context = getattr(error, "ctx", None)

@@ -68,6 +68,7 @@ def command(
     among the run's training problems are left out, counted and listed. Importing a file twice adds nothing.
     """
     from siked_cli.switches import open_registry
+    from siked_core.recorded import read_recorded
     from siked_core.stages.import_rationales import import_rationales
 
     chosen = {
@@ -83,6 +84,8 @@ def command(
     registry = open_registry(no_plugin)
     columns = _columns(column or ())
     _check_file(file)
+    for _ in read_recorded(file, columns):  # a bad row is told before a run is made for it
+        pass
     given = recipe is not None or preset is not None or bool(set_) or bool(changes)
     with _open(run, runs, registry, output, given, (recipe, changes, set_ or (), preset)) as opened:
         output.reporter.note(f"{'Continuing' if opened.resumed else 'Run'} {opened.path}")

@@ -1,8 +1,8 @@
 """The application: every command by name, and what each way of ending means to the shell.
 
-Exit codes: 0 done; 1 a bug of ours (with its traceback), or `siked run check` or `siked plugins check` found something
-wrong; 2 something that the user can put right (one line); 3 `siked doctor` found that programs cannot be run safely
-here; 4 a run paused at one of its caps; 130 interrupted; 143 terminated.
+Exit codes: 0 done; 1 a bug of ours (with its traceback), or `siked run check`, `siked plugins check` or `siked doctor`
+found something wrong; 2 something that the user can put right (one line); 3 `siked doctor` found that programs cannot
+be run safely here; 4 a run paused at one of its caps; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
@@ -15,39 +15,15 @@ from typing import Annotated
 
 import typer
 
-from siked_cli import (
-    audit,
-    compare,
-    distill,
-    doctor,
-    evaluate,
-    export,
-    import_rationales,
-    launch,
-    mix,
-    plugins,
-    prompts,
-    quote,
-    recipe,
-    release,
-    report,
-    rollout,
-    run,
-    runs,
-    solve,
-    teach,
-    track,
-    train,
-    verify,
-    watch,
-    why,
-)
+from siked_cli.commands import LazyGroup
 
 QUIET_LIBRARIES = {
     # Threads that wait for work must not burn the core that the sandbox's programs need.
     "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    # Pydantic would look through everything that is installed for plugins of its own.
+    "PYDANTIC_DISABLE_PLUGINS": "1",
 }
 CONTINUABLE = ("distill", "quote", "import", "teach", "verify", "mix", "train", "rollout", "evaluate")
 CAPPED = ("distill", "quote", "teach", "verify", "audit", "train", "rollout", "evaluate")
@@ -57,8 +33,9 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="siked",
+    cls=LazyGroup,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -83,70 +60,30 @@ def _siked(
     Start with `siked distill`: with nothing configured it uses the embedded pocket world, which needs no
     network, no GPU and no key.
     """
-    for name, value in QUIET_LIBRARIES.items():
-        os.environ.setdefault(name, value)
-
-
-app.command("distill", rich_help_panel="A whole run")(distill.command)
-app.command("quote", rich_help_panel="A whole run")(quote.command)
-app.command("runs", rich_help_panel="A whole run")(runs.command)
-app.command("report", rich_help_panel="A whole run")(report.command)
-app.command("watch", rich_help_panel="A whole run")(watch.command)
-app.command("track", rich_help_panel="A whole run")(track.command)
-app.command("compare", rich_help_panel="A whole run")(compare.command)
-app.command("solve", rich_help_panel="A whole run")(solve.command)
-app.command("teach", rich_help_panel="One stage of a run")(teach.command)
-app.command("verify", rich_help_panel="One stage of a run")(verify.command)
-app.command("audit", rich_help_panel="One stage of a run")(audit.command)
-app.command("mix", rich_help_panel="One stage of a run")(mix.command)
-app.command("train", rich_help_panel="One stage of a run")(train.command)
-app.command("rollout", rich_help_panel="One stage of a run")(rollout.command)
-app.command("evaluate", rich_help_panel="One stage of a run")(evaluate.command)
-app.command("import", rich_help_panel="Data and lineage")(import_rationales.command)
-app.command("prompts", rich_help_panel="Data and lineage")(prompts.command)
-app.command("why", rich_help_panel="Data and lineage")(why.command)
-app.command("export", rich_help_panel="Data and lineage")(export.command)
-app.command("release", rich_help_panel="Data and lineage")(release.command)
-app.command("doctor", rich_help_panel="What there is")(doctor.command)
-app.add_typer(launch.app, name="launch", rich_help_panel="A whole run")
-app.add_typer(run.app, name="run", rich_help_panel="Data and lineage")
-app.add_typer(plugins.app, name="plugins", rich_help_panel="What there is")
-app.add_typer(recipe.app, name="recipe", rich_help_panel="What there is")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. A bug is raised, so that its traceback is shown."""
-    from siked_cli.failures import disk_failure, is_usage_error, print_error, usage_line
+    from siked_cli.failures import print_error
     from siked_cli.interruption import Interruption
-    from siked_core.errors import CapReached, SikedError
 
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
     arguments = list(sys.argv[1:] if argv is None else argv)
     interruption = Interruption(_how_to_continue(arguments))
     try:
         with interruption:
             code = app(arguments, prog_name="siked", standalone_mode=False)
             sys.stdout.flush()
-    except CapReached as pause:
-        print_error(f"{pause}{_where_caps_are_given(arguments)}", label="Paused: ")
-        return PAUSED
-    except SikedError as error:
-        print_error(str(error))
-        return 2
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:  # `siked plugins list | head -1`
         _abandon_stdout()
         return 1
     except Exception as error:
-        if is_usage_error(error):
-            line = usage_line(error)
-            if line:
-                print_error(line)
-            return 2
-        told = disk_failure(error)
+        told = _told(error, arguments)
         if told is not None:
-            print_error(told)
-            return 2
+            return told
         if interruption.received is None:
             raise
         code = INTERRUPTED  # a library turned the interruption into an error of its own
@@ -157,6 +94,31 @@ def main(argv: Sequence[str] | None = None) -> int:
             os._exit(interruption.code)
         return interruption.code
     return code if isinstance(code, int) else 0
+
+
+def _told(error: Exception, arguments: Sequence[str]) -> int | None:
+    """The exit code of what the user can put right, when it has been told; None for a bug of ours.
+
+    What tells one from the other is only imported now: `siked --help` has no use for it.
+    """
+    from siked_cli.failures import disk_failure, is_usage_error, print_error, usage_line
+    from siked_core.errors import CapReached, SikedError
+
+    if isinstance(error, CapReached):
+        print_error(f"{error}{_where_caps_are_given(arguments)}", label="Paused: ")
+        return PAUSED
+    line = (
+        str(error)
+        if isinstance(error, SikedError)
+        else usage_line(error)
+        if is_usage_error(error)
+        else disk_failure(error)
+    )
+    if line is None:
+        return None
+    if line:  # none is left to say where the help has been shown
+        print_error(line)
+    return 2
 
 
 def _where_caps_are_given(arguments: Sequence[str]) -> str:

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name under --runs, or its directory.")]
+from siked_cli import completions
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run: its name under --runs, or its directory.", autocompletion=completions.runs
+    ),
+]
 Round = Annotated[int, typer.Option("--round", min=0, help="Which round; 0 is the warm-up.")]
 Runs = Annotated[Path, typer.Option("--runs", envvar="SIKED_RUNS", help="Where runs are kept.", rich_help_panel="Run")]
 NoPlugin = Annotated[
@@ -15,6 +22,7 @@ NoPlugin = Annotated[
     typer.Option(
         "--no-plugin",
         metavar="NAME",
+        autocompletion=completions.plugins,
         help="Switch a plugin off: its name, kind:name, its entry point or its distribution. Repeatable; "
         "SIKED_DISABLE_PLUGINS holds a comma-separated list of more.",
         rich_help_panel="Run",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from siked_cli import plugin_check, plugin_new
+from siked_cli.completions import kinds, plugins
 from siked_cli.options import Json, NoPlugin
 from siked_cli.output import Output
 from siked_cli.switches import open_registry
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Show, check and begin plugins: strategies, verifiers, teachers, ...")
 KindOption = Annotated[
-    str | None, typer.Option("--kind", metavar="KIND", help="Only this kind, e.g. strategy or mixing_policy.")
+    str | None,
+    typer.Option(
+        "--kind", metavar="KIND", help="Only this kind, e.g. strategy or mixing_policy.", autocompletion=kinds
+    ),
 ]
 
 
@@ -38,7 +42,9 @@ def list_plugins(kind: KindOption = None, no_plugin: NoPlugin = None, json: Json
 
 @app.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin's name; several kinds may share it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A plugin's name; several kinds may share it.", autocompletion=plugins)
+    ],
     kind: KindOption = None,
     no_plugin: NoPlugin = None,
     json: Json = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from siked_cli import completions
 from siked_cli.options import Json
 from siked_cli.output import Output
 from siked_cli.recipe_command import Set, resolve_file
@@ -17,7 +18,10 @@ app = typer.Typer(no_args_is_help=True, help="Show recipes: presets, a file as r
 @app.command("show")
 def show(
     source: Annotated[
-        str | None, typer.Argument(metavar="[PRESET|FILE]", help="A preset's name or a recipe's file.")
+        str | None,
+        typer.Argument(
+            metavar="[PRESET|FILE]", help="A preset's name or a recipe's file.", autocompletion=completions.presets
+        ),
     ] = None,
     set_: Set = None,
     json: Json = False,

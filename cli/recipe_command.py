@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from siked_cli import completions
 from siked_cli.options import (
     DEFAULT_RUNS,
     AllowUnsafeExec,
@@ -32,9 +34,22 @@ if TYPE_CHECKING:
 METHOD, WHAT, RUN = "Recipe: the method", "Recipe: data and models", "Run"
 
 
-def _field(key: str, text: str, flags: str, panel: str, metavar: str | None = None) -> Any:
-    """An option that sets one recipe key, and says which."""
-    return typer.Option(*flags.split(), help=f"{text} (`{key}`)", rich_help_panel=panel, metavar=metavar)
+def _field(
+    key: str,
+    text: str,
+    flags: str,
+    panel: str,
+    metavar: str | None = None,
+    offers: Callable[..., completions.Offers] | None = None,
+) -> Any:
+    """An option that sets one recipe key, and says which.
+
+    Args:
+        offers: what the shell completes it to.
+    """
+    return typer.Option(
+        *flags.split(), help=f"{text} (`{key}`)", rich_help_panel=panel, metavar=metavar, autocompletion=offers
+    )
 
 
 File = Annotated[
@@ -42,20 +57,35 @@ File = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    _field("preset", "What the recipe starts from; see `siked recipe list`.", "--preset", METHOD, "NAME"),
+    _field(
+        "preset",
+        "What the recipe starts from; see `siked recipe list`.",
+        "--preset",
+        METHOD,
+        "NAME",
+        completions.presets,
+    ),
 ]
 Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
+        autocompletion=completions.keys,
         help="Set any recipe key, e.g. student.lora.r=32. Repeatable; it has the last word.",
         rich_help_panel=METHOD,
     ),
 ]
 Strategies = Annotated[
     str | None,
-    _field("strategies", "Strategies to teach, comma-separated, e.g. cot,pot,l2m.", "--strategies", METHOD, "NAMES"),
+    _field(
+        "strategies",
+        "Strategies to teach, comma-separated, e.g. cot,pot,l2m.",
+        "--strategies",
+        METHOD,
+        "NAMES",
+        completions.plugins_of("strategy"),
+    ),
 ]
 Verifiers = Annotated[
     list[str] | None,
@@ -64,7 +94,15 @@ Verifiers = Annotated[
     ),
 ]
 Mixing = Annotated[
-    str | None, _field("mixing.policy", "What the student is trained on next.", "--mixing", METHOD, "NAME")
+    str | None,
+    _field(
+        "mixing.policy",
+        "What the student is trained on next.",
+        "--mixing",
+        METHOD,
+        "NAME",
+        completions.plugins_of("mixing_policy"),
+    ),
 ]
 Rounds = Annotated[
     int | None, _field("stopping.rounds", "At most so many rounds after the warm-up.", "--rounds", METHOD)
@@ -80,6 +118,7 @@ Mode = Annotated[
         "--mode",
         METHOD,
         "MODE",
+        completions.words(free="the student does", forced="each in its turn", both="first the one, then the other"),
     ),
 ]
 Epochs = Annotated[float | None, _field("training.epochs", "Epochs per round.", "--epochs", METHOD)]
@@ -96,17 +135,40 @@ Baselines = Annotated[
         "--baselines",
         METHOD,
         "WHICH",
+        completions.words(
+            none="no baseline",
+            single="one per strategy",
+            combined="one on all strategies",
+            equal_budget="combined, and one per strategy",
+        ),
     ),
 ]
-DatasetName = Annotated[str | None, _field("dataset", "What to train on.", "--dataset", WHAT, "NAME")]
+DatasetName = Annotated[
+    str | None, _field("dataset", "What to train on.", "--dataset", WHAT, "NAME", completions.plugins_of("dataset"))
+]
 Data = Annotated[Path | None, _field("data.path", "Local file or folder of the data sets.", "--data", WHAT, "PATH")]
 Evaluate = Annotated[
     str | None,
-    _field("evaluate", "Further data sets to test on, comma-separated, e.g. gsm8k,svamp.", "--evaluate", WHAT, "NAMES"),
+    _field(
+        "evaluate",
+        "Further data sets to test on, comma-separated, e.g. gsm8k,svamp.",
+        "--evaluate",
+        WHAT,
+        "NAMES",
+        completions.plugins_of("dataset"),
+    ),
 ]
 Limit = Annotated[int | None, _field("data.limit", "Use only so many training problems.", "--limit", WHAT)]
 Teacher = Annotated[
-    str | None, _field("teacher.generator", "Who writes the first rationales.", "--teacher", WHAT, "NAME[:MODEL]")
+    str | None,
+    _field(
+        "teacher.generator",
+        "Who writes the first rationales.",
+        "--teacher",
+        WHAT,
+        "NAME[:MODEL]",
+        completions.plugins_of("generator"),
+    ),
 ]
 Student = Annotated[
     str | None, _field("student.model", "A model folder, a hub name, or pocket.", "--student", WHAT, "MODEL")
@@ -132,6 +194,7 @@ RunNamed = Annotated[
     typer.Option(
         "--run",
         metavar="NAME",
+        autocompletion=completions.runs,
         help="The run to make or continue: a name under --runs, or a directory. Without it, an unfinished run of "
         "the very same recipe is continued, else a new one is numbered.",
         rich_help_panel=RUN,
@@ -185,6 +248,7 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
         quiet: Quiet = False,
         plain: Plain = False,
     ) -> None:
+        from siked_core.errors import RecipeError
         from siked_core.recipe_check import check, check_trackers
         from siked_core.run import start
         from siked_core.spending import free, keep_changes
@@ -211,6 +275,9 @@ def recipe_command(act: Callable[[Run, Output], None], description: str) -> Call
             **caps(max_cost, max_tokens, max_hours),
             **{f"verifiers.{strategy}": name for strategy, name in pairs(verifier or (), "--verifier").items()},
         }
+        for key, value in {"preset": preset, **chosen}.items():
+            if value == "":
+                raise RecipeError(f"An empty text was given for {key}. Give a value, or leave the option out.")
         output = Output(json=json, quiet=quiet, plain=plain)
         registry = open_registry(no_plugin)
         changes = {key: value for key, value in chosen.items() if value is not None}
@@ -243,6 +310,8 @@ def resolve_file(path: Path | None, changes: dict[str, Any], assignments: Sequen
 
     if path is not None and not path.exists() and str(path) in preset_names():
         raise RecipeError(f"There is no file '{path}', but a preset of that name: use --preset {path}.")
+    if path is not None and path.suffix in (".jsonl", ".parquet", ".csv", ".arrow"):
+        raise RecipeError(f"{path} is no recipe but looks like data: use --dataset jsonl --data {path}.")
     return resolve(path, changes, assignments, preset)
 
 
@@ -264,4 +333,14 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def names(text: str | None) -> list[str] | None:
+    """ "cot,pot" -> ["cot", "pot"]
+
+    Raises:
+        RecipeError: the names stand with something else than commas between them.
+    """
+    from siked_core.errors import RecipeError
+
+    for part in (text or "").split(","):
+        if len(re.split(r"[\s;|+]+", part.strip())) > 1 and not any(mark in part for mark in "/:{"):
+            raise RecipeError(f"Put commas between the names, and nothing else, e.g. cot,pot; got '{text}'.")
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

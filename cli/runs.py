@@ -9,9 +9,7 @@ from typing import Any
 from siked_cli.options import DEFAULT_RUNS, Json, Runs
 from siked_cli.output import Output
 from siked_core import figures
-from siked_core.errors import FormatError, SikedError
 from siked_core.manifest import read_manifest
-from siked_core.scorecard import Score
 
 
 def command(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
@@ -50,12 +48,16 @@ def command(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
 def _accuracy(found: dict[str, Any] | None) -> str:
     if found is None:
         return figures.NOTHING
+    from siked_core.scorecard import Score
+
     shown = figures.accuracy(Score.from_dict(found))
     return shown if found["split"] == "test" else f"({shown})"
 
 
 def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
     """One run, from its files. A damaged one is listed as such: it must not hide the others."""
+    from siked_core.errors import SikedError
+
     run = manifest.parent
     try:
         content = read_manifest(run)
@@ -100,6 +102,8 @@ def _describe(manifest: Path, spending: bool) -> dict[str, Any]:
 
 
 def _unreadable(error: Exception) -> str:
+    from siked_core.errors import FormatError
+
     if isinstance(error, FormatError):
         return "another siked's: see siked run migrate"
     return f"damaged: {error}"

@@ -15,16 +15,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from siked_core.errors import DataError
+from siked_core.yaml_text import NotYaml, read_yaml
 
 
 class Shot(BaseModel):
     """A worked example."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     question: str
     answer: str
@@ -37,7 +37,7 @@ class Shot(BaseModel):
 
 
 class _BankFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     instruction: str = ""
     template: str = "{question}"
@@ -77,11 +77,11 @@ def load_bank(path: Path) -> Bank:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise DataError(f"Cannot read the prompt bank {path}: {reason}.") from None
     try:
-        parsed = _BankFile.model_validate(yaml.safe_load(text) or {})
+        parsed = _BankFile.model_validate(read_yaml(text) or {})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DataError(f"The prompt bank {path} does not fit at {where}: {first['msg']}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date, say
-        raise DataError(f"The prompt bank {path} is not YAML: {' '.join(str(error).split())}") from None
+    except NotYaml as error:
+        raise DataError(f"The prompt bank {path} is not YAML: {error}.") from None
     return Bank(parsed.instruction.strip(), parsed.template, tuple(parsed.shots))

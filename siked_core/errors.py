@@ -61,10 +61,17 @@ class VerifierFault(Exception):  # noqa: N818 - a fault in the judge, told apart
     """A verifier failed at its own work. Not a verdict, and not a user's mistake: a bug, with its sample."""
 
 
-def unknown(what: str, asked: str, available: Iterable[str]) -> str:
-    """One line for a name that does not exist, with the nearest names and the whole choice."""
+def unknown(what: str, asked: str, available: Iterable[str], hint: str = "") -> str:
+    """One line for a name that does not exist, with the nearest names and the whole choice.
+
+    Args:
+        hint: what was meant, where that is known better than by likeness.
+    """
     names = sorted(available)
     near = difflib.get_close_matches(asked, names, n=1, cutoff=0.6)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    if not near:  # Cot, openai/gsm8k
+        typed = asked.lower()
+        near = [name for name in names if name.lower() == typed or (len(name) > 3 and name.lower() in typed)]
+    hint = hint or (f" Did you mean '{near[0]}'?" if near else "")
     listed = f" Available: {', '.join(names)}." if names else " None is available."
     return f"Unknown {what} '{asked}'.{hint}{listed}"

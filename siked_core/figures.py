@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from siked_core.paired import Paired
-from siked_core.scorecard import Score
-from siked_core.spending import Spent
+if TYPE_CHECKING:
+    from siked_core.paired import Paired
+    from siked_core.scorecard import Score
+    from siked_core.spending import Spent
 
 NOTHING = "-"
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from siked_core.errors import RecipeError
+from siked_core.yaml_text import NotYaml, read_yaml
 
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""What the parser raises: a `ValueError` is an impossible date, say."""
+_QUOTE = " Put the whole of KEY=VALUE in quotes, or the shell takes it apart."
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, Any]:
@@ -27,9 +25,11 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
             raise RecipeError(f"--set takes key=value, e.g. training.epochs=2; got '{assignment}'.")
         try:
             # `@` is reserved in YAML, and `@FILE` is ours
-            values[key.strip()] = value if value.startswith("@") else yaml.safe_load(value)
-        except _NOT_YAML:
-            raise RecipeError(f"--set {key}: the value {value!r} is not YAML.") from None
+            values[key.strip()] = value if value.startswith("@") else read_yaml(value)
+        except NotYaml as error:
+            raise RecipeError(
+                f"--set {key}: the value {value!r} is not YAML: {error}.{_QUOTE * value.startswith(('{', '['))}"
+            ) from None
     return values
 
 
@@ -40,12 +40,12 @@ def read_layer(path: Path) -> dict[str, Any]:
         RecipeError: it cannot be read, is not YAML, or is no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(f"Cannot read the recipe {path}: {reason}.") from None
-    except _NOT_YAML as error:
-        raise RecipeError(f"The recipe {path} is not YAML: {' '.join(str(error).split())}") from None
+    except NotYaml as error:
+        raise RecipeError(f"The recipe {path} is not YAML: {error}.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

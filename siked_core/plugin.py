@@ -34,9 +34,9 @@ class PluginDeprecationWarning(FutureWarning):
 
 
 class Options(BaseModel):
-    """Base of every plugin's options: unknown keys are refused."""
+    """Base of every plugin's options: unknown keys are refused. What checks them is built when it is first used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Plugin(ABC):

@@ -217,7 +217,8 @@ def resolve(
     Raises:
         RecipeError: a key or value does not fit; one line.
     """
-    layers = [read_layer(path) if path else {}, nested(changes or {}), nested(assigned(assignments))]
+    last = nested(assigned(assignments))  # first: what the shell took apart is a strange name for a file as well
+    layers = [read_layer(path) if path else {}, nested(changes or {}), last]
     asked = functools.reduce(merge, layers)
     student = asked.get("student")
     model = student.get("model", POCKET) if isinstance(student, Mapping) else POCKET

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_core.contracts import Generator, Kind, Plugin, Strategy
-from siked_core.errors import ModelError, RecipeError
+from siked_core.errors import ModelError, PluginError, RecipeError, UnusablePluginError
 from siked_core.launch_command import check_launch
 from siked_core.mixing import open_policy, with_what_it_builds_on
 from siked_core.recipe import Recipe, read_text_option
@@ -45,7 +45,16 @@ def check(recipe: Recipe, registry: Registry) -> None:
     if recipe.training.replay is not None:
         _check_exists(recipe.training.replay.path, "training.replay.path")
     for key, kind, choice in choices(recipe):
-        for plugin in with_what_it_builds_on(registry.create(kind, choice.name, choice.options), registry):
+        try:
+            made = registry.create(kind, choice.name, choice.options)
+        except UnusablePluginError:
+            raise
+        except PluginError as error:
+            if key != "teacher.generator":
+                raise
+            named = f"a generator and its model, e.g. transformers:{choice.name} or openai:{choice.name}"
+            raise PluginError(f"{error} The teacher is {named}.") from None
+        for plugin in with_what_it_builds_on(made, registry):
             _check_files(plugin, f"{key}.options")
     open_policy(recipe.mixing.policy, recipe, registry)
     open_selector(recipe.evaluation.selector, recipe.strategy_names, registry)

@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, TypeGuard, get_args
 
 import pluggy
-from pydantic import ValidationError
+from pydantic import PydanticUserError, ValidationError
 
 from siked_core import contracts, hookspecs
 from siked_core.contract_version import misfit
@@ -103,8 +103,12 @@ class Registry:
         manager = pluggy.PluginManager(hookspecs.GROUP)
         manager.add_hookspecs(hookspecs)
         found: list[Entry] = []
+        origins: dict[int, tuple[str, str]] = {}
         for point in entry_points(group=hookspecs.GROUP) if points is None else points:
-            found.extend(_load(manager, point, switched_off))
+            # A distribution reads its metadata anew whenever it is asked, and may have many entry points.
+            if id(point.dist) not in origins:
+                origins[id(point.dist)] = _provider(point)
+            found.extend(_load(manager, point, origins[id(point.dist)], switched_off))
         for entry in found:
             for note in entry.notes:
                 warnings.warn(
@@ -145,6 +149,9 @@ class Registry:
         plugin = self.get(kind, name)
         try:
             made = plugin(dict(options or {}))
+        except PydanticUserError as error:  # its options themselves are wrong, whatever they are given
+            said = str(error).split("\n", 1)[0]
+            raise UnusablePluginError(f"The {kind.replace('_', ' ')} '{name}' cannot be used: {said}") from error
         except ValidationError as error:
             what = f"option of the {kind.replace('_', ' ')} '{name}':"
             raise RecipeError(explain(error, plugin.options_type, what)) from None
@@ -187,9 +194,17 @@ def _likeness(entry: Entry, kind: Kind, name: str) -> int:
     return 1 if not belongs_elsewhere and f"-{point}".endswith(f"-{dashed}") else 0
 
 
-def _load(manager: pluggy.PluginManager, point: Point, disabled: frozenset[str]) -> list[Entry]:
-    distribution = (point.dist.name if point.dist else "") or "unknown"
-    version = (point.dist.version if point.dist else "") or ""
+def _provider(point: Point) -> tuple[str, str]:
+    """The distribution that a point comes from, and its version."""
+    if point.dist is None:
+        return "unknown", ""
+    return point.dist.name or "unknown", point.dist.version or ""
+
+
+def _load(
+    manager: pluggy.PluginManager, point: Point, origin: tuple[str, str], disabled: frozenset[str]
+) -> list[Entry]:
+    distribution, version = origin
     blank = Entry("?", point.name, "failed", distribution, version, point.name)
     for switch in sorted(disabled & {point.name, distribution}):
         return [replace(blank, status="disabled", why=f"switched off by '{switch}'")]
@@ -252,6 +267,8 @@ def _offers(
 def _misspelt(manager: pluggy.PluginManager, module: object) -> Iterable[tuple[str, str]]:
     """Hooks that nothing will ever call: marked but not known, or known but not marked."""
     for name in dir(module):
+        if not inspect.isroutine(getattr(module, name, None)):
+            continue
         marked = manager.parse_hookimpl_opts(module, name) is not None
         if marked and name not in HOOKS and name not in RENAMED_HOOKS:
             yield name, unknown("hook", name, HOOKS)

@@ -35,6 +35,7 @@ from siked_core.errors import CapReached, RunError, StoreError
 from siked_core.files import unwritable, write_text
 from siked_core.format import StudentFormat
 from siked_core.journal import Journal
+from siked_core.leftovers import discard, tidy
 from siked_core.lock import Lock
 from siked_core.manifest import FORMAT, read_manifest, write_manifest
 from siked_core.numbered import fresh, unfinished
@@ -216,7 +217,11 @@ class Run:
             if self.journal is not None:
                 self.journal.close(*how_ended(self.path, error))
         finally:
+            if not self.resumed:
+                discard(self.path, error)
             self.close(failed=isinstance(error, StoreError))
+            with contextlib.suppress(OSError):
+                self.path.rmdir()  # where a mistake left nothing in it
 
 
 def how_ended(run: Path, error: BaseException | None) -> tuple[str, str]:
@@ -256,6 +261,8 @@ def start(
         if path is not None:
             return _open(path, recipe, registry, reporter, resumed=True)
         return _make(fresh(runs, recipe.dataset.name, recipe), recipe, registry, reporter)
+    if not name.strip():
+        raise RunError("--run is empty. Give the run a name, e.g. --run mine, or leave the option out.")
     path = locate(name, runs)
     if not (path / "manifest.json").exists():
         # A run that was killed while it was made has no more than these, and is made again.
@@ -316,7 +323,7 @@ def _open(
     if lock and resumed:
         try:
             run._claim = claimed(path, run.place, reporter)
-            _tidy(path)
+            tidy(path)
             _note_versions(run)
         except BaseException:
             run.close()
@@ -359,14 +366,6 @@ def _make(path: Path, recipe: Recipe, registry: Registry, reporter: Reporter, so
             path.rmdir()  # where nothing has come into it
         raise
     return run
-
-
-def _tidy(path: Path) -> None:
-    """Remove what a killed process was just writing: it is never whole."""
-    for left in path.rglob(".*.tmp"):
-        if left.is_file():
-            with contextlib.suppress(OSError):
-                left.unlink()
 
 
 def _note_versions(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ def resolve_model(name: str, registry: Registry) -> str:
         if not (path / "config.json").exists():
             raise ModelError(f"The folder {path} is not a model: it has no config.json.")
         return str(path)
+    on_hub = re.match(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", name)
+    if on_hub:
+        raise ModelError(f"Give the student by its name on the hub, not by an address: {on_hub[1]}")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"There is no model folder {name}. Give an existing folder, a hub name, or 'pocket'.")
     try:

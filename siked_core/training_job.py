@@ -17,8 +17,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from siked_core import errors, processes
 from siked_core.contracts import TrainingExample
 from siked_core.errors import SikedError
@@ -29,8 +27,7 @@ from siked_core.section import Section
 from siked_core.training_channel import Message, Owner
 
 SETTINGS, EXAMPLES, TOKENIZER = "job.json", "examples.parquet", "tokenizer"
-_TOKENS, _WEIGHTS = pl.List(pl.Int64), pl.List(pl.Float64)
-_SCHEMA = {"input_ids": _TOKENS, "labels": _TOKENS, "weights": _WEIGHTS, "epoch_weights": pl.List(_WEIGHTS)}
+_COLUMNS = ("input_ids", "labels", "weights", "epoch_weights")
 
 
 class TrainingJob(Section):
@@ -83,19 +80,25 @@ def write_job(folder: Path, job: TrainingJob, tokenizer: Any, examples: Sequence
         RunError: the disk is full or the folder cannot be written.
         OSError: likewise, of the tokenizer.
     """
-    columns = {name: [getattr(example, name) for example in examples] for name in _SCHEMA}
+    import polars as pl
+
+    columns = {name: [getattr(example, name) for example in examples] for name in _COLUMNS}
+    tokens, weights = pl.List(pl.Int64), pl.List(pl.Float64)
+    schema = dict(zip(_COLUMNS, (tokens, tokens, weights, pl.List(weights)), strict=True))
     with replacing(folder / EXAMPLES) as temporary:
-        pl.DataFrame(columns, schema=_SCHEMA).write_parquet(temporary)
+        pl.DataFrame(columns, schema=schema).write_parquet(temporary)
     tokenizer.save_pretrained(folder / TOKENIZER)
     write_text(folder / SETTINGS, job.model_dump_json(indent=2) + "\n")
 
 
 def read_job(folder: Path) -> tuple[TrainingJob, Any, list[TrainingExample]]:
     """A training that was written down: its settings, tokenizer and examples."""
+    import polars as pl
+
     from siked_core.models import load_tokenizer
 
     job = TrainingJob.model_validate_json((folder / SETTINGS).read_text(encoding="utf-8"))
-    rows = pl.read_parquet(folder / EXAMPLES).select(*_SCHEMA).iter_rows()
+    rows = pl.read_parquet(folder / EXAMPLES).select(*_COLUMNS).iter_rows()
     examples = [
         TrainingExample(tuple(tokens), tuple(labels), tuple(weights), tuple(map(tuple, of_epochs)))
         for tokens, labels, weights, of_epochs in rows

@@ -9,7 +9,6 @@ which that is while they run, and removes it.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import os
@@ -168,6 +167,8 @@ def _remove(memory: set[str]) -> None:
 
 
 if __name__ == "__main__":
+    import argparse
+
     parser = argparse.ArgumentParser()
     parser.add_argument("owner", type=int)
     parser.add_argument("grace_s", type=float)

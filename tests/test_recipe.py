@@ -183,7 +183,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one_at_every_depth(where: str
         ("seed: -1", "Bad recipe key 'seed': input should be greater than or equal to 0, not -1."),
         ("training: {learning_rate: .inf}", "Bad recipe key 'training.learning_rate': input should be a finite number"),
         ("seed: many", "Bad recipe key 'seed': input should be a valid integer"),
-        ("student:", "Bad recipe key 'student': input should be a valid dictionary"),
+        ("student:", "Bad recipe key 'student': should be a mapping of keys, not None."),
         ("1: 2", "Bad recipe key '1': keys should be strings"),
         ("preset: pocke", "Unknown preset 'pocke'. Did you mean 'pocket'? Available: "),
         ("preset: [pocket]", "The recipe's preset must be a name, not ['pocket']."),
@@ -213,7 +213,7 @@ def test_an_assignment_needs_key_and_value(assignment: str) -> None:
 
 @pytest.mark.parametrize("value", ["[1, 2", "2024-13-45", "{", "'"])
 def test_an_assignments_value_must_be_yaml(value: str) -> None:
-    assert refusal(assignments=[f"seed={value}"]) == f"--set seed: the value {value!r} is not YAML."
+    assert refusal(assignments=[f"seed={value}"]).startswith(f"--set seed: the value {value!r} is not YAML: ")
 
 
 def refused(make: Callable[[], Recipe]) -> str | None:

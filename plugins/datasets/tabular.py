@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -174,7 +174,10 @@ class TabularDataset(Dataset):
     def _path(self) -> Path | None:
         if self.options.path is None:
             if not self.options.hub:
-                raise DataError(f"The data set '{self.name}' needs the option path (a local file) or hub (a name).")
+                raise DataError(
+                    f"The data set '{self.name}' needs the option path (a local file or folder: --data PATH) or hub (a "
+                    "name there)."
+                )
             return None
         path: Path = self.options.path.expanduser()
         if not path.exists():
@@ -306,7 +309,8 @@ def cell(row: Row, column: str) -> str:
         DataError: the row has no such column, or the value is neither text nor a number.
     """
     if column not in row.values:
-        raise DataError(f"{row.where}: {unknown('column', column, map(str, row.values))}")
+        ours = f" Say which it is: --set dataset.options.columns.{column}=NAME" if column in get_args(Column) else ""
+        raise DataError(f"{row.where}: {unknown('column', column, map(str, row.values))}{ours}")
     value = row.values[column]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         shown = "nothing" if value is None else _short(repr(value))

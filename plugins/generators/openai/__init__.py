@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from siked_core import Completion, Generator, Options, Prompt, Request, Sampling, hookimpl
 from siked_plugins.generators.openai.asks import Writer
-from siked_plugins.generators.openai.batches import Batches
 from siked_plugins.generators.openai.clients import library, live_client
-from siked_plugins.generators.openai.live import Live
 from siked_plugins.generators.openai.options import OpenAIOptions
+
+if TYPE_CHECKING:
+    from siked_plugins.generators.openai.batches import Batches
+    from siked_plugins.generators.openai.live import Live
 
 CHUNK_PER_REQUEST = 8
 """Chunks are so many times as large as requests at once: at the end of each, the server is idle for a moment."""
@@ -63,6 +66,12 @@ class OpenAIGenerator(Generator):
     def rendered(self, prompt: Prompt) -> str | None:
         return self._writer.rendered(prompt)
 
+    def check_machine(self) -> None:
+        if importlib.util.find_spec("openai") is None:
+            library()  # says how to have it
+        if self._key is None:
+            self.options.key()
+
     def open(self) -> None:
         """Find the client and the key. Nothing is sent.
 
@@ -71,6 +80,9 @@ class OpenAIGenerator(Generator):
             ModelError: there is no key.
         """
         if self._server is None:
+            from siked_plugins.generators.openai.batches import Batches
+            from siked_plugins.generators.openai.live import Live
+
             library()
             key = self._key or self.options.key()
             if self.options.batch:

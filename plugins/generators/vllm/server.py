@@ -7,7 +7,6 @@ with a random key, which it is given in its environment. It runs under a warden 
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import secrets
@@ -96,11 +95,17 @@ class Server:
         self._say(f"vLLM answers, {time.monotonic() - began:,.0f} s after its start")
 
     def ask(self, method: str, path: str, body: Any, timeout_s: float) -> tuple[int, str]:
-        """Status and body of a reply; status 0 where it does not answer."""
-        connection = _Connection(self.socket, timeout_s)
+        """Status and body of a reply; status 0 where it does not answer. No proxy is asked, whatever the environment
+        says: it goes over a Unix socket."""
+        import http.client  # it brings TLS along, which takes long to load
+
+        connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
         text = None if body is None else json.dumps(body)
         try:
             headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(timeout_s)
+            connection.sock.connect(str(self.socket))
             connection.request(method, path, text, headers)
             reply = connection.getresponse()
             return reply.status, reply.read(LARGEST_REPLY).decode("utf-8", "replace").replace(self.key, "***")
@@ -174,19 +179,6 @@ class Server:
         if status not in (0, 200):
             raise self.failed(f"cannot answer a first request (HTTP {status}: {' '.join(said.split())[:300]})")
         return status == 200
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket. No proxy is asked, whatever the environment says."""
-
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 def _private_folder() -> Path:
