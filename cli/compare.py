@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, Runs
+from siked_cli.options import DEFAULT_RUNS, HELD, Json, NoPlugin, Open, Runs, Samples
 from siked_cli.output import Output
-from siked_cli.report import HELD, Open, Samples, tell
+from siked_cli.report import tell
 from siked_cli.switches import open_registry
 from siked_core import figures
 

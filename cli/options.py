@@ -82,7 +82,19 @@ MaxHours = Annotated[
         "--max-hours", help="Pause before the stages have worked longer than this. (`caps.hours`)", rich_help_panel=CAPS
     ),
 ]
+Samples = Annotated[
+    int,
+    typer.Option(
+        "--samples",
+        min=0,
+        help="Single samples that the page holds; of more, a random draw. The figures always count all.",
+        rich_help_panel="Output",
+    ),
+]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in a browser.", rich_help_panel="Output")]
 DEFAULT_RUNS = Path("runs")
+HELD = 50_000
+"""Single samples that a page holds by default: `siked_core.report.gathered.SAMPLES`."""
 
 
 def caps(cost: float | None, tokens: int | None, hours: float | None) -> dict[str, float]:

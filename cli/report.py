@@ -7,24 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from siked_cli.options import DEFAULT_RUNS, Json, NoPlugin, RunName, Runs
+from siked_cli.options import DEFAULT_RUNS, HELD, Json, NoPlugin, Open, RunName, Runs, Samples
 from siked_cli.output import Output
 from siked_cli.switches import open_registry
 
 if TYPE_CHECKING:
     from siked_core.report.written import Written
-
-Samples = Annotated[
-    int,
-    typer.Option(
-        "--samples",
-        min=0,
-        help="Single samples that the page holds; of more, a random draw. The figures always count all.",
-        rich_help_panel="Output",
-    ),
-]
-Open = Annotated[bool, typer.Option("--open", help="Open the page in a browser.", rich_help_panel="Output")]
-HELD = 50_000
 
 
 def command(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from siked_core.tables import COLUMNS
+from siked_core.api import Distillation
+from siked_core.tidy import COLUMNS
 
 PAGE = Path(__file__).with_name("python.md")
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
@@ -17,7 +18,8 @@ def written(text: str) -> str:
     parts = []
     for table, columns in COLUMNS.items():
         rows = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in columns.items())
-        parts.append(f"### `{table}()`\n\n| column | |\n|---|---|\n{rows}\n")
+        call = f"{table}()" if hasattr(Distillation, table) else f'table("{table}")'
+        parts.append(f"### `{call}`\n\n| column | |\n|---|---|\n{rows}\n")
     return f"{before}{BEGIN}{''.join(parts)}{END}{after}"
 
 

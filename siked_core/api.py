@@ -14,13 +14,14 @@ way round.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siked_core import loop, tables
+from siked_core import loop, tidy
 from siked_core.recipe import Recipe, resolve
 from siked_core.recipe_check import check
 from siked_core.registry import Registry
@@ -99,7 +100,7 @@ def open_run(run: str | Path, *, runs: str | Path = RUNS, registry: Registry | N
 @dataclass(frozen=True)
 class Distillation:
     """A run, to look at. Tables are read from its directory each time that they are asked for; what their columns mean
-    is in `siked_core.tables.COLUMNS`."""
+    is in `siked_core.tidy.COLUMNS`."""
 
     path: Path
     """Its directory."""
@@ -129,33 +130,38 @@ class Distillation:
         return find_student(self.path)
 
     def rounds(self) -> pl.DataFrame:
-        """A row for each round; accuracies are those on validation.
-
-        Raises:
-            RunError: the run is not finished.
-        """
-        with self._opened() as run:
-            return tables.rounds(run)
+        """A row for each round; accuracies are those on validation."""
+        return self.table("rounds")
 
     def scores(self) -> pl.DataFrame:
         """Every accuracy that was measured, with its interval."""
-        with self._opened() as run:
-            return tables.scores(run)
+        return self.table("scores")
 
     def samples(self, evaluations: bool = False) -> pl.DataFrame:
         """The samples with their verdicts; with `evaluations`, also the answers to validation and test questions."""
-        with self._opened() as run:
-            return tables.samples(run, evaluations)
+        return self.table("samples", evaluations)
 
     def mixtures(self) -> pl.DataFrame:
         """The rows that each student was trained on."""
-        with self._opened() as run:
-            return tables.mixtures(run)
+        return self.table("mixtures")
 
     def questions(self) -> pl.DataFrame:
         """What became of each question that a student was scored on."""
+        return self.table("questions")
+
+    def table(self, name: str, evaluations: bool = False) -> pl.DataFrame:
+        """Any table of the run, by its name in `siked_core.tidy.COLUMNS`.
+
+        Samples that cannot be read, as while a pool is being filled, are left out with a warning.
+
+        Args:
+            evaluations: of `samples` and `attempts`, also the answers to validation and test questions.
+
+        Raises:
+            RunError: there is no such table, or a file that it is made from is damaged.
+        """
         with self._opened() as run:
-            return tables.questions(run)
+            return tidy.table(run, name, warnings.warn, evaluations=evaluations)
 
     def solver(self, allow_unsafe_exec: bool = False) -> Solver:
         """Its student, ready to be asked."""

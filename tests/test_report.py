@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from siked_cli.report import HELD
+from siked_cli.options import HELD
 from siked_core.errors import RunError
 from siked_core.report import engine
 from siked_core.report.figure import FAMILIES, most_common
@@ -146,7 +146,7 @@ def test_predictions_and_families_and_other_data_sets_are_drawn_where_there_are_
         {**said, "low": [5.0, 4.0], "high": [20.0, 6.0], "actual": [12.0, 9.0], "inside": [True, False]}
     )
     other = found.accuracies.with_columns(dataset=pl.lit("elsewhere"))
-    shares = found.shares.filter(pl.col("family") != "").with_columns(family=pl.lit("products"))
+    shares = found.shares.filter(pl.col("family").is_not_null()).with_columns(family=pl.lit("products"))
     more = replace(
         found,
         predictions=quoted,

@@ -11,11 +11,12 @@ import polars as pl
 import pytest
 
 from siked_core import tidy
+from siked_core.errors import RunError
 from siked_core.reporting import SilentReporter
 from siked_core.run import Run, attach
 from siked_core.stages.attempts import attempts_of
 from siked_core.testing import toy_registry
-from siked_core.tidy import course, drawn, scored, solving, texts
+from siked_core.tidy import drawn
 
 
 @pytest.fixture(scope="module")
@@ -41,38 +42,33 @@ def attempts(run: Run) -> pl.DataFrame:
     return tidy.attempts(run)
 
 
-def test_every_table_has_the_columns_that_are_documented(run: Run, attempts: pl.DataFrame, begun: Run) -> None:
-    for one, tried in ((run, attempts), (begun, tidy.attempts(begun))):
-        mixtures, solved = tidy.mixtures(one), tidy.solvability(one, tried)
-        tables = {
-            "accuracies": (tidy.accuracies(one), scored.ACCURACIES),
-            "shares": (tidy.shares(one), scored.SHARES),
-            "attempts": (tried, drawn.ATTEMPTS),
-            "yields": (tidy.yields(tried), drawn.YIELDS),
-            "verdicts": (tidy.verdicts(tried), drawn.VERDICTS),
-            "solvability": (solved, solving.SOLVABILITY),
-            "solved": (tidy.solved(solved), solving.SOLVED),
-            "mixtures": (mixtures, course.MIXTURES),
-            "rounds": (tidy.rounds(mixtures, tried), course.ROUNDS),
-            "stages": (tidy.stages(one), course.STAGES),
-            "predictions": (tidy.predictions(one), course.PREDICTIONS),
-            "samples": (tidy.samples(one, tried), texts.SAMPLES),
-        }
-        assert set(tables) == set(tidy.__all__)
-        for name, (table, columns) in tables.items():
-            assert set(table.columns) == set(columns), name
+@pytest.mark.parametrize("name", tidy.COLUMNS)
+def test_every_table_has_the_columns_that_are_documented(run: Run, begun: Run, name: str) -> None:
+    for one in (run, begun):
+        assert tidy.table(one, name).columns == list(tidy.COLUMNS[name])
 
 
-def test_accuracies_and_shares_are_those_of_the_report(run: Run, report: dict[str, Any]) -> None:
-    table = tidy.accuracies(run)
+def test_every_table_has_its_function_and_the_same_types_while_it_is_empty(run: Run, begun: Run) -> None:
+    assert set(tidy.__all__) - {"COLUMNS", "table"} == set(tidy.COLUMNS)
+    for name in ("scores", "shares", "mixtures", "composition", "questions"):
+        empty = tidy.table(begun, name)
+        assert empty.is_empty()
+        assert empty.schema == tidy.table(run, name).schema, name
+    with pytest.raises(RunError, match=r"There is no table 'other'\. There are: rounds, scores"):
+        tidy.table(run, "other")
+
+
+def test_scores_and_shares_are_those_of_the_report(run: Run, report: dict[str, Any]) -> None:
+    table = tidy.scores(run).filter(pl.col("family").is_null())
     cards = [one["validation"] for one in report["rounds"]] + report["test"]
     for card in cards:
-        row = table.filter(*(pl.col(name) == card[name] for name in ("student", "dataset", "split"))).row(0, named=True)
-        assert {name: row[name] for name in card["score"]} == card["score"]
-        assert row["oracle"] == card["oracle"]["accuracy"]
+        mine = table.filter(*(pl.col(name) == card[name] for name in ("student", "dataset", "split")))
+        for way, score in (("answer", card["score"]), ("oracle", card["oracle"])):
+            (row,) = mine.filter(pl.col("way") == way).to_dicts()
+            assert {name: row[name] for name in score} == score
     assert table.filter("chosen").get_column("student").unique().to_list() == [f"round-{report['chosen_round']}"]
     assert {"only-loud", "only-quiet"} < set(table.get_column("student"))
-    own = tidy.shares(run).filter((pl.col("family") == "") & (pl.col("split") == "validation"))
+    own = tidy.shares(run).filter(pl.col("family").is_null() & (pl.col("split") == "validation"))
     first = report["rounds"][0]["validation"]
     mine = own.filter(pl.col("student") == "round-0")
     assert dict(mine.select("strategy", "questions").iter_rows()) == first["choices"]
@@ -84,8 +80,8 @@ def test_accuracies_and_shares_are_those_of_the_report(run: Run, report: dict[st
 def test_yields_verdicts_and_mixtures_are_those_of_the_report(
     run: Run, report: dict[str, Any], attempts: pl.DataFrame
 ) -> None:
-    yields, verdicts, mixtures = tidy.yields(attempts), tidy.verdicts(attempts), tidy.mixtures(run)
-    rounds = tidy.rounds(mixtures, attempts)
+    yields, verdicts, mixtures = tidy.yields(attempts), tidy.verdicts(attempts), tidy.composition(run)
+    rounds = tidy.rounds(run, mixtures, attempts)
     for one, pool in zip(report["rounds"], ("teacher", "round-1"), strict=True):
         mine = yields.filter(pl.col("pool") == pool)
         counted = {row["strategy"]: {"samples": row["samples"], "correct": row["correct"]} for row in mine.to_dicts()}
@@ -95,6 +91,12 @@ def test_yields_verdicts_and_mixtures_are_those_of_the_report(
         mixture = mixtures.filter(pl.col("round") == one["round"])
         assert mixture.get_column("rows").sum() == one["mixture"]["rows"]
         assert rounds.filter(pl.col("round") == one["round"])["alpha"][0] == pytest.approx(one["mixture"]["alpha"])
+    for name in ("round", "student", "training_tokens"):
+        assert rounds[name].to_list() == [one[name] for one in report["rounds"]]
+    for name in ("samples", "problems", "problems_solved"):
+        assert rounds[name].to_list() == [one["pool"][name] for one in report["rounds"]]
+    assert rounds["untagged"].to_list() == [one["validation"]["untagged"] for one in report["rounds"]]
+    assert rounds["rows"].sum() == tidy.mixtures(run).filter(pl.col("student").str.starts_with("round-")).height
     assert rounds["kl"][0] is None
     assert rounds["kl"][1] >= 0
 
@@ -146,7 +148,7 @@ def test_fewer_samples_are_the_same_random_draw_each_time(run: Run, attempts: pl
     assert some.height == 7
     assert some.equals(tidy.samples(run, attempts, 7))
     assert set(some["key"]) == set(sorted(attempts["key"])[:7])
-    assert tidy.samples(run, attempts, 0).columns == list(texts.SAMPLES)
+    assert tidy.samples(run, attempts, 0).schema == some.schema
 
 
 def test_a_run_that_has_begun_has_what_there_is(begun: Run) -> None:
@@ -154,13 +156,12 @@ def test_a_run_that_has_begun_has_what_there_is(begun: Run) -> None:
     tried = tidy.attempts(begun, heard.append)
     assert not heard
     assert tidy.yields(tried).get_column("pool").unique().to_list() == ["teacher"]
-    assert tidy.accuracies(begun).is_empty()
-    assert tidy.mixtures(begun).is_empty()
+    (row,) = tidy.table(begun, "rounds").to_dicts()
+    assert (row["student"], row["chosen"], row["samples"]) == ("round-0", False, tried.height)
+    assert row["accuracy"] is row["rows"] is row["training_tokens"] is None
 
 
 def test_a_pool_that_is_being_filled_is_told_and_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from siked_core.errors import RunError
-
     def broken(opened: Run, pool: str, *rest: Any) -> pl.DataFrame:
         if pool == "round-1":
             raise RunError("it is being filled")

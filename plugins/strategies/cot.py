@@ -11,7 +11,7 @@ from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
 from siked_plugins.strategies.python_text import is_program
-from siked_plugins.strategies.surface import first_turn, prose, settled, stated, tidy, unlabelled
+from siked_plugins.strategies.surface import first_turn, prose, read_back, settled, stated, tidy, unlabelled
 
 
 class ChainOfThought(Strategy):
@@ -43,9 +43,7 @@ class ChainOfThought(Strategy):
     def demonstrate(self, solution: WorkedSolution) -> str | None:
         """Each step's text on a line, then the answer. None where that would not be read back as it is."""
         lines = [" ".join(tidy(step.text).split()) for step in solution.steps]
-        text = "\n".join([*lines, f"The answer is {solution.answer}."])
-        read = self.parse(text)
-        return text if isinstance(read, Rationale) and read.text == text else None
+        return read_back(self.parse, "\n".join([*lines, f"The answer is {solution.answer}."]))
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
 from siked_plugins.strategies.python_text import names_in
-from siked_plugins.strategies.surface import fenced, first_turn, settled, tidy, unfenced, unlabelled
+from siked_plugins.strategies.surface import fenced, first_turn, read_back, settled, tidy, unfenced, unlabelled
 
 _TEX = re.compile(r"\\(?:begin|end)\{\w+\*?\}|\\[()\[\]]|\\\\|&|\$(?!\s*\d)|\\(?=[%$])")
 _TEX_SIGNS = ((re.compile(r"\\(?:times|cdot)\b"), "*"), (re.compile(r"\\div\b"), "/"))
@@ -78,9 +78,7 @@ class EquationOfThought(Strategy):
             if len(set(names)) < len(names) or not all(_is_arithmetic(step.expression) for step in solution.steps):
                 return None
             lines = [f"{name} = {step.expression}" for name, step in zip(names, solution.steps, strict=False)]
-        text = "\n".join(lines)
-        read = self.parse(text)
-        return text if isinstance(read, Rationale) and read.text == text else None
+        return read_back(self.parse, "\n".join(lines))
 
 
 def _plain(line: str) -> str:

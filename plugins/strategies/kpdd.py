@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
 from siked_plugins.strategies.cot import ChainOfThought
-from siked_plugins.strategies.surface import first_turn, settled, tidy
+from siked_plugins.strategies.surface import first_turn, read_back, settled, tidy
 
 _LABEL = r"[-*#>_\d.) ]*+(?:{})[*_ ]*+(?::[*_ ]*+(.*))?"
 _PARTS = (
@@ -67,9 +67,7 @@ class KeyPoints(Strategy):
             return None
         numbers = dict.fromkeys(number for step in solution.steps for number in _NUMBER.findall(step.expression))
         asked = " ".join(tidy(solution.steps[-1].question).split())
-        text = _written(asked, ", ".join(numbers), solved)
-        read = self.parse(text)
-        return text if isinstance(read, Rationale) and read.text == text else None
+        return read_back(self.parse, _written(asked, ", ".join(numbers), solved))
 
 
 def _split(text: str) -> list[list[str]]:

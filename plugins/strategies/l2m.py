@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
-from siked_plugins.strategies.python_text import is_program
-from siked_plugins.strategies.surface import Stated, first_turn, prose, settled, stated, tidy
+from siked_plugins.strategies.subquestions import solution_in
+from siked_plugins.strategies.surface import Stated, read_back, settled, stated, tidy
 
 _QUESTION = re.compile(
     r"[-*\d.) ]*+(Q|Question|Sub-?[ ]?question|Sub-?[ ]?problem)[ ]*+(\d*+)[ ]*+[:.)][ ]*+(.*)", re.IGNORECASE
@@ -31,12 +31,10 @@ class LeastToMost(Strategy):
         return settled(self._read, text)
 
     def _read(self, text: str) -> Rationale | Unreadable:
-        turn = first_turn(tidy(text), questions=False)
-        if not turn:
-            return Unreadable("The completion is empty.")
-        if is_program(turn):
-            return Unreadable("This is a program, not sub-questions and answers.")
-        pairs, final = _split(prose(turn))
+        body = solution_in(text)
+        if isinstance(body, Unreadable):
+            return body
+        pairs, final = _split(body)
         if not pairs:
             return Unreadable('There is no sub-question: each stands on a line that starts with "Q:".')
         for number, (question, answer) in enumerate(pairs, 1):
@@ -52,9 +50,7 @@ class LeastToMost(Strategy):
     def demonstrate(self, solution: WorkedSolution) -> str | None:
         """Each step as a question and its answer. None where a step lacks its question, or would not be read back."""
         pairs = [(_one_line(step.question), _one_line(step.text)) for step in solution.steps]
-        text = _written(pairs, solution.answer)
-        read = self.parse(text)
-        return text if isinstance(read, Rationale) and read.text == text else None
+        return read_back(self.parse, _written(pairs, solution.answer))
 
 
 def _split(text: str) -> tuple[list[tuple[str, str]], Stated | None]:

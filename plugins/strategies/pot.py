@@ -13,7 +13,7 @@ from pathlib import Path
 
 from siked_core import Rationale, Strategy, Unreadable, WorkedSolution, hookimpl
 from siked_plugins.strategies.python_text import is_statement, names_in, parsed
-from siked_plugins.strategies.surface import fenced, first_turn, settled, tidy, unfenced, unlabelled
+from siked_plugins.strategies.surface import fenced, first_turn, read_back, settled, tidy, unfenced, unlabelled
 
 FUNCTIONS = frozenset({"abs", "int", "max", "min", "round"})
 """What a step's expression may call, beside arithmetic."""
@@ -78,9 +78,7 @@ class ProgramOfThoughts(Strategy):
             name = "answer" if number == len(solution.steps) else step.name
             lines.append(f"{name} = {step.expression}")
             defined.add(name)
-        text = "\n".join(lines)
-        read = self.parse(text)
-        return text if isinstance(read, Rationale) and read.text == text else None
+        return read_back(self.parse, "\n".join(lines))
 
 
 def _is_whole(code: str) -> bool:

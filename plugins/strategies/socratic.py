@@ -34,8 +34,8 @@ from siked_core import (
     WorkedSolution,
     hookimpl,
 )
-from siked_plugins.strategies.python_text import is_program
-from siked_plugins.strategies.surface import first_turn, prose, settled, stated, tidy
+from siked_plugins.strategies.subquestions import solution_in
+from siked_plugins.strategies.surface import read_back, settled, stated, tidy
 
 _LINE = re.compile(
     r"[-*\d.) ]*+(?:(?P<asks>Q|Question|Sub-?[ ]?question)|(?:A|Answer|Sub-?[ ]?answer))[ ]*+(?P<number>\d{1,3})"
@@ -127,12 +127,10 @@ class Socratic(Strategy):
         return settled(self._read, text)
 
     def _read(self, text: str) -> Rationale | Unreadable:
-        turn = first_turn(tidy(text), questions=False)
-        if not turn:
-            return Unreadable("The completion is empty.")
-        if is_program(turn):
-            return Unreadable("This is a program, not sub-questions and answers.")
-        questions, answers = _split(prose(turn))
+        body = solution_in(text)
+        if isinstance(body, Unreadable):
+            return body
+        questions, answers = _split(body)
         if not questions:
             return Unreadable('There is no sub-question: each stands on a line that starts with "Q1:", "Q2:", ...')
         for number, question in enumerate(questions, 1):
@@ -153,9 +151,9 @@ class Socratic(Strategy):
     def demonstrate(self, solution: WorkedSolution) -> str | None:
         """The steps' questions, then their texts. None where a step lacks its question, or would not be read back."""
         pairs = [(" ".join(tidy(step.question).split()), " ".join(tidy(step.text).split())) for step in solution.steps]
-        text = _written([asked for asked, _ in pairs], [said for _, said in pairs], solution.answer)
-        read = self.parse(text)
-        return text if isinstance(read, Rationale) and read.text == text else None
+        return read_back(
+            self.parse, _written([asked for asked, _ in pairs], [said for _, said in pairs], solution.answer)
+        )
 
 
 def _split(text: str) -> tuple[list[str], list[list[str]]]:

@@ -71,6 +71,12 @@ def settled(read: Callable[[str], Rationale | Unreadable], text: str) -> Rationa
     return Unreadable("The text is garbled: what can be read of it reads differently again.")
 
 
+def read_back(parse: Callable[[str], Rationale | Unreadable], text: str) -> str | None:
+    """A text that was written for a student to learn from; None where its own strategy reads it as anything else."""
+    read = parse(text)
+    return text if isinstance(read, Rationale) and read.text == text else None
+
+
 def tidy(text: str) -> str:
     """One spelling of line ends, spaces, dashes and signs; nothing invisible; no space at a line's end."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SPELLINGS)

@@ -19,8 +19,9 @@ def drawn(found: Gathered) -> Iterator[Figure]:
 def alpha(found: Gathered) -> Figure | None:
     """α and KL, round by round."""
     import altair as alt
+    import polars as pl
 
-    table = found.rounds
+    table = found.rounds.filter(pl.col("rows").is_not_null()).select("round", "rows", "alpha", "alpha_by_weight", "kl")
     if table.is_empty():
         return None
     x = alt.X("round:O", title="round", axis=alt.Axis(labelAngle=0))
@@ -72,28 +73,28 @@ def mixtures(found: Gathered) -> Figure | None:
     import altair as alt
     import polars as pl
 
-    table = found.mixtures
+    table = found.composition
     if table.is_empty():
         return None
-    order = table.get_column("mixture").unique(maintain_order=True).to_list()
+    order = table.get_column("student").unique(maintain_order=True).to_list()
     sources = [name for name in ("teacher", "student") if name in set(table.get_column("source"))]
     used = table.get_column("strategy").unique().to_list()
     chart = (
         alt.Chart(shown())
         .mark_bar()
         .encode(
-            x=alt.X("mixture:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+            x=alt.X("student:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
             xOffset=alt.XOffset("source:N", sort=sources),
             y=alt.Y("rows:Q", title="rows", stack=True),
             color=alt.Color("strategy:N", **coloured(found.colours, used)),
             opacity=alt.Opacity(
                 "source:N", sort=sources, scale=alt.Scale(domain=["teacher", "student"], range=[0.45, 1])
             ),
-            tooltip=["mixture:N", "source:N", "strategy:N", "rows:Q", alt.Tooltip("share:Q", format=".1%"), "weight:Q"],
+            tooltip=["student:N", "source:N", "strategy:N", "rows:Q", alt.Tooltip("share:Q", format=".1%"), "weight:Q"],
         )
         .properties(width=WIDTH, height=240)
     )
-    rows = table.group_by("mixture", maintain_order=True).agg(pl.col("rows").sum())
+    rows = table.group_by("student", maintain_order=True).agg(pl.col("rows").sum())
     said = names([f"{count:,} in {name}" for name, count in rows.iter_rows()])
     return figure(
         "mixtures",

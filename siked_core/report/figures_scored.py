@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from siked_core.report.figure import WIDTH, Figure, coloured, figure, most_common, names, percent, shown
 from siked_core.report.gathered import Gathered
 from siked_core.scorecard import Score
-from siked_core.tidy.scored import ALL
 
 if TYPE_CHECKING:
     import polars as pl
@@ -180,7 +179,7 @@ def choices(found: Gathered) -> Figure | None:
     import altair as alt
     import polars as pl
 
-    table = _shares(found).filter(pl.col("family") == ALL)
+    table = _shares(found).filter(pl.col("family").is_null())
     if table.is_empty():
         return None
     table = table.select("round", "strategy", "questions", "total", "share", "correct").sort("round", "strategy")
@@ -213,7 +212,7 @@ def families(found: Gathered) -> Figure | None:
     import altair as alt
     import polars as pl
 
-    table = _shares(found).filter((pl.col("family") != ALL) & (pl.col("questions") > 0))
+    table = _shares(found).filter(pl.col("family").is_not_null() & (pl.col("questions") > 0))
     kinds = table.get_column("family").unique().sort().to_list()
     if len(kinds) < 2:
         return None

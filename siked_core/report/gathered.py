@@ -10,8 +10,8 @@ from siked_core import tidy
 from siked_core.loop import report
 from siked_core.report.palette import strategy_colours
 from siked_core.run import Run
+from siked_core.scorecard import ORACLE
 from siked_core.tidy.scored import scorecards
-from siked_core.tidy.solving import SOLVABILITY
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,10 +31,11 @@ class Gathered:
     """Strategy -> its colour in every figure."""
     selector: str
     accuracies: pl.DataFrame
+    """Of the scores those of whole answers to all questions of a split, with the oracle's accuracy beside."""
     shares: pl.DataFrame
     solvability: pl.DataFrame
     solved: pl.DataFrame
-    mixtures: pl.DataFrame
+    composition: pl.DataFrame
     rounds: pl.DataFrame
     yields: pl.DataFrame
     verdicts: pl.DataFrame
@@ -68,7 +69,7 @@ def gather(run: Run, limit: int = SAMPLES) -> Gathered:
     """
     notes: list[str] = []
     attempts = tidy.attempts(run, notes.append)
-    mixtures = tidy.mixtures(run)
+    composition = tidy.composition(run)
     solvability = tidy.solvability(run, attempts)
     cards = scorecards(run)
     return Gathered(
@@ -76,12 +77,12 @@ def gather(run: Run, limit: int = SAMPLES) -> Gathered:
         finished=report(run),
         colours=strategy_colours(run.recipe.strategy_names),
         selector=cards[0].selector if cards else run.recipe.evaluation.selector.name,
-        accuracies=tidy.accuracies(run),
+        accuracies=_accuracies(tidy.scores(run)),
         shares=tidy.shares(run),
-        solvability=solvability.select(*SOLVABILITY),
+        solvability=solvability,
         solved=tidy.solved(solvability),
-        mixtures=mixtures,
-        rounds=tidy.rounds(mixtures, attempts),
+        composition=composition,
+        rounds=tidy.rounds(run, composition, attempts),
         yields=tidy.yields(attempts),
         verdicts=tidy.verdicts(attempts),
         stages=tidy.stages(run),
@@ -90,3 +91,13 @@ def gather(run: Run, limit: int = SAMPLES) -> Gathered:
         drawn=attempts.height,
         notes=tuple(notes),
     )
+
+
+def _accuracies(scores: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    place = ["student", "dataset", "split"]
+    whole = scores.filter(pl.col("family").is_null() & (pl.col("total") > 0))
+    oracle = whole.filter(pl.col("way") == ORACLE).select(*place, oracle="accuracy")
+    answers = whole.filter(pl.col("way") == "answer").drop("strategy", "way", "family")
+    return answers.join(oracle, on=place, how="left", maintain_order="left")

@@ -55,10 +55,10 @@ def _tiles(found: Gathered) -> Iterator[Tile]:
     if tested.height:
         row = tested.row(0, named=True)
         yield Tile("Test accuracy", percent(row["accuracy"]), _interval(row))
-    if found.rounds.height:
-        row = found.rounds.row(-1, named=True)
-        if row["alpha"] is not None:
-            yield Tile("Teacher’s share α", f"{row['alpha']:.2f}", f"of round {row['round']}’s mixture")
+    mixed = found.rounds.filter(pl.col("alpha").is_not_null())
+    if mixed.height:
+        row = mixed.row(-1, named=True)
+        yield Tile("Teacher’s share α", f"{row['alpha']:.2f}", f"of round {row['round']}’s mixture")
     right = sum(found.yields.get_column("correct"))
     judged = sum(found.yields.get_column("samples"))
     if judged:

@@ -1,118 +1,130 @@
-"""Tables of a run's course: what each round was trained on, what each stage took, and what had been predicted."""
+"""Tables of a run's course: what each round came to, what each stage took, and what had been predicted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from siked_core.pool import read_parquet
+from siked_core.loop import report
+from siked_core.models import SIDE_FILE, read_side_file
 from siked_core.quoted import against, step_of
 from siked_core.records import Status
 from siked_core.run import Run
 from siked_core.simulate import divergence
 from siked_core.spending import QUOTE, by_stage
-from siked_core.tidy.scored import in_order, round_of
+from siked_core.tidy.columns import COLUMNS
+from siked_core.tidy.drawn import of_training
+from siked_core.tidy.scored import figures_of, round_of, scorecards
 
 if TYPE_CHECKING:
     import polars as pl
 
-MIXTURES: dict[str, str] = {
-    "mixture": '"round-0", "combined", ...',
-    "round": "its round; null for a baseline's",
-    "strategy": "of the rows",
-    "source": "teacher or student",
-    "rows": "so many",
-    "weight": "sum of their weights in the loss",
-    "share": "of all rows of the mixture",
-}
-ROUNDS: dict[str, str] = {
-    "round": "0, 1, 2, ...",
-    "rows": "of its mixture",
-    "alpha": "the teacher's share of the rows (SIKeD, section 3)",
-    "alpha_by_weight": "the teacher's share of all weight",
-    "kl": "KL(strategies of the mixture, by weight ‖ strategies of the student's own correct samples of that round), "
-    "in nats; null in round 0, and where it is infinite",
-}
-STAGES: dict[str, str] = {
-    "stage": "as the manifest names it",
-    "kind": '"teach", "verify", "mix", "train", "rollout", "evaluate", "quote", ...',
-    "round": "that it belongs to; null for test splits and baselines",
-    "samples": "drawn",
-    "tokens_in": "of prompts",
-    "tokens_out": "of completions",
-    "cost": "in the recipe's currency",
-    "seconds": "of work on the wall clock",
-}
-PREDICTIONS: dict[str, str] = {
-    "round": "null for what belongs to none",
-    "step": '"teach", "rollout", "train", "evaluate", "test", ...',
-    "quantity": "tokens_in, tokens_out, cost, seconds or bytes",
-    "expected": "what the quote said",
-    "low": "lower end of the quote's interval",
-    "high": "upper end",
-    "actual": "what it was",
-    "inside": "whether that lies in the interval",
-}
 
+def rounds(run: Run, composition: pl.DataFrame, attempts: pl.DataFrame) -> pl.DataFrame:
+    """A row for each round that has begun; what it has not come to is null. Columns: `COLUMNS["rounds"]`.
 
-def mixtures(run: Run) -> pl.DataFrame:
-    """What students were trained on. Columns: `MIXTURES`.
+    Args:
+        composition: the run's (`siked_core.tidy.composition`).
+        attempts: the run's (`siked_core.tidy.attempts`).
 
     Raises:
-        RunError: a mixture is damaged.
+        RunError: a scorecard is damaged.
+        ModelError: a student's folder is.
     """
     import polars as pl
 
-    schema = {"mixture": pl.String, "round": pl.Int64, "strategy": pl.String, "source": pl.String, "rows": pl.Int64}
-    parts = [pl.DataFrame(schema={**schema, "weight": pl.Float64, "share": pl.Float64})]
-    for path in sorted((run.path / "mixtures").glob("*.parquet"), key=lambda path: in_order(path.stem)):
-        counted = (
-            read_parquet(path)
-            .group_by("strategy", "source")
-            .agg(rows=pl.len().cast(pl.Int64), weight=pl.col("weight").sum().cast(pl.Float64))
-            .sort("strategy", "source")
-            .with_columns(
-                mixture=pl.lit(path.stem),
-                round=pl.lit(round_of(path.stem), dtype=pl.Int64),
-                share=pl.col("rows") / pl.col("rows").sum(),
-            )
+    found = report(run)
+    seconds: dict[int, float] = {}
+    for stage, one in by_stage(run.path, run.recipe).items():
+        if (step := step_of(stage)) and step[0] is not None:
+            seconds[step[0]] = seconds.get(step[0], 0.0) + float(one.seconds)
+    drawn, mixed, scored = _drawn(attempts), _mixed(composition, attempts), _scored(run)
+    rows = [
+        {
+            "round": number,
+            "student": f"round-{number}",
+            "chosen": found is not None and number == found["chosen_round"],
+            **scored.get(number, {}),
+            **drawn.get(number, {}),
+            **mixed.get(number, {}),
+            "training_tokens": _training_tokens(run, f"round-{number}"),
+            "seconds": seconds.get(number),
+        }
+        for number in sorted({*drawn, *mixed, *scored})
+    ]
+    floats = dict.fromkeys(("accuracy", "low", "high", "alpha", "alpha_by_weight", "kl", "seconds"), pl.Float64)
+    other = {**floats, "student": pl.String, "chosen": pl.Boolean}
+    columns = COLUMNS["rounds"]
+    return pl.DataFrame(
+        [{name: row.get(name) for name in columns} for row in rows],
+        schema={name: other.get(name, pl.Int64) for name in columns},
+    )
+
+
+def _drawn(attempts: pl.DataFrame) -> dict[int, dict[str, Any]]:
+    """What each round's own pool gave."""
+    import polars as pl
+
+    right = pl.col("status") == Status.CORRECT.value
+    counted = (
+        of_training(attempts)
+        .group_by(pl.col("pool").cast(pl.String))
+        .agg(
+            samples=pl.len(),
+            samples_correct=right.sum(),
+            problems=pl.col("problem_id").n_unique(),
+            problems_solved=pl.col("problem_id").filter(right).n_unique(),
         )
-        parts.append(counted.select(*MIXTURES))
-    return pl.concat(parts)
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for row in counted.iter_rows(named=True):
+        pool = row.pop("pool")
+        number = 0 if pool == "teacher" else round_of(pool)
+        if number is not None:
+            found[number] = row
+    return found
 
 
-def rounds(mixtures: pl.DataFrame, attempts: pl.DataFrame) -> pl.DataFrame:
-    """The teacher's share of each round's mixture, and how far that is from what the student does by itself.
-
-    Columns: `ROUNDS`.
-    """
+def _mixed(composition: pl.DataFrame, attempts: pl.DataFrame) -> dict[int, dict[str, Any]]:
+    """The teacher's share of each round's mixture, and how far that is from what the student does by itself."""
     import polars as pl
 
     right = attempts.filter(
         (pl.col("status") == Status.CORRECT.value) & pl.col("pool").cast(pl.String).str.starts_with("round-")
     )
-    rows: list[dict[str, Any]] = []
-    for (number,), mixture in mixtures.filter(pl.col("round").is_not_null()).group_by("round", maintain_order=True):
+    found: dict[int, dict[str, Any]] = {}
+    for (number,), mixture in composition.filter(pl.col("round").is_not_null()).group_by("round"):
         of_teacher = mixture.filter(pl.col("source") == "teacher")
         total, weight = mixture.get_column("rows").sum(), mixture.get_column("weight").sum()
         by_strategy = mixture.group_by("strategy").agg(pl.col("weight").sum()).iter_rows()
         mine = right.filter(pl.col("round") == number).group_by(pl.col("strategy").cast(pl.String)).agg(pl.len())
         own = {str(strategy): int(count) for strategy, count in mine.iter_rows()}
         shares = {strategy: part / weight for strategy, part in by_strategy} if weight else {}
-        rows.append(
-            {
-                "round": number,
-                "rows": total,
-                "alpha": of_teacher.get_column("rows").sum() / total if total else None,
-                "alpha_by_weight": of_teacher.get_column("weight").sum() / weight if weight else None,
-                "kl": divergence(shares, own) if number else None,
-            }
-        )
-    schema = {"round": pl.Int64, "rows": pl.Int64, **dict.fromkeys(("alpha", "alpha_by_weight", "kl"), pl.Float64)}
-    return pl.DataFrame(rows, schema=schema)
+        found[int(str(number))] = {
+            "rows": total,
+            "alpha": of_teacher.get_column("rows").sum() / total if total else None,
+            "alpha_by_weight": of_teacher.get_column("weight").sum() / weight if weight else None,
+            "kl": divergence(shares, own) if number else None,
+        }
+    return found
+
+
+def _scored(run: Run) -> dict[int, dict[str, Any]]:
+    """What each round's student got on validation."""
+    return {
+        number: {**figures_of(card.score), "untagged": card.untagged}
+        for card in scorecards(run)
+        if card.split == "validation" and card.dataset == run.recipe.dataset.name
+        if (number := round_of(card.student)) is not None
+    }
+
+
+def _training_tokens(run: Run, student: str) -> int | None:
+    folder = run.student(student)
+    return int(read_side_file(folder)["training_tokens"]) if (folder / SIDE_FILE).exists() else None
 
 
 def stages(run: Run) -> pl.DataFrame:
-    """What each stage drew and took. Columns: `STAGES`."""
+    """What each stage drew and took. Columns: `COLUMNS["stages"]`."""
     import polars as pl
 
     rows = []
@@ -132,14 +144,17 @@ def stages(run: Run) -> pl.DataFrame:
         )
     texts = dict.fromkeys(("stage", "kind"), pl.String)
     figures = {**texts, "cost": pl.Float64, "seconds": pl.Float64}
-    return pl.DataFrame(rows, schema={name: figures.get(name, pl.Int64) for name in STAGES})
+    return pl.DataFrame(rows, schema={name: figures.get(name, pl.Int64) for name in COLUMNS["stages"]})
 
 
 def predictions(run: Run) -> pl.DataFrame:
-    """What the run's quote expected beside what it took; empty where it was not quoted. Columns: `PREDICTIONS`."""
+    """What the run's quote expected beside what it took; empty where it was not quoted.
+
+    Columns: `COLUMNS["predictions"]`.
+    """
     import polars as pl
 
     other = {"round": pl.Int64, "step": pl.String, "quantity": pl.String, "inside": pl.Boolean}
-    schema = {name: other.get(name, pl.Float64) for name in PREDICTIONS}
+    schema = {name: other.get(name, pl.Float64) for name in COLUMNS["predictions"]}
     rows = [{name: line[name] for name in schema} for line in against(run.path, run.recipe)]
     return pl.DataFrame(rows, schema=schema, strict=False)

@@ -15,55 +15,26 @@ from siked_core.stages.attempts import attempts_of
 from siked_core.stages.evidence import NO_TAG, asked_of
 from siked_core.stages.generate import is_evaluation, split_of
 from siked_core.stages.prepare import problems
+from siked_core.tidy.columns import COLUMNS
 from siked_core.tidy.scored import in_order
 
 if TYPE_CHECKING:
     import polars as pl
 
-ATTEMPTS: dict[str, str] = {
-    "pool": '"teacher", "round-1", ..., "evaluations/STUDENT/DATASET-SPLIT"',
-    "key": "the sample's key, as `siked why` takes it",
-    "problem_id": "the problem",
-    "family": "of the problem; empty where the data set has no such thing",
-    "requested": "the strategy that was asked for; null where the student chose",
-    "strategy": 'the strategy that was used; "(no tag)" where no known tag was written',
-    "source": "teacher or student",
-    "round": "0 for the teacher; otherwise the round that the sample was drawn in",
-    "draw": "0, 1, 2, ... among the samples of one prompt",
-    "status": "the verdict (siked_core.Status); null while there is none",
-    "rationale_hash": "equal for equal rationales; null where the text could not be read",
-    "prompt_tokens": "tokens of the prompt",
-    "completion_tokens": "tokens of the completion",
-    "logprob": "sum of the completion's token log-probabilities (nats); null where not known",
-}
-YIELDS: dict[str, str] = {
-    "pool": '"teacher", "round-1", ...',
-    "strategy": 'that was used; "(no tag)" where none was named',
-    "samples": "that have a verdict",
-    "correct": "of these",
-    "share": "correct of samples",
-    "low": "lower end of its 95 % interval (Wilson)",
-    "high": "upper end",
-}
-VERDICTS: dict[str, str] = {
-    "pool": '"teacher", "round-1", ...',
-    "strategy": 'that was used; "(no tag)" where none was named',
-    "status": "the verdict (siked_core.Status)",
-    "samples": "with this verdict",
-    "share": "of the samples of this pool and strategy that have a verdict",
-}
 
-
-def attempts(run: Run, tell: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
-    """Every sample that the run's recipe asks for, with its verdict, without texts. Columns: `ATTEMPTS`.
+def attempts(run: Run, tell: Callable[[str], None] = lambda _: None, *, evaluations: bool = True) -> pl.DataFrame:
+    """Every sample that the run's recipe asks for, with its verdict, without texts. Columns: `COLUMNS["attempts"]`.
 
     Args:
         tell: hears, in a line each, of pools that cannot be read, such as one that is being filled; they are left out.
+        evaluations: also the answers to validation and test questions.
     """
     import polars as pl
 
     parts = []
     for pool in drawn_pools(run):
+        if is_evaluation(pool) and not evaluations:
+            continue
         try:
             dataset, split = split_of(run, pool)
             known = problems(run, split, dataset)
@@ -86,18 +57,18 @@ def attempts(run: Run, tell: Callable[[str], None] = lambda _: None) -> pl.DataF
                 strategy=pl.col("strategy").fill_null(NO_TAG),
             )
         )
-        parts.append(part.select(*ATTEMPTS))
+        parts.append(part.select(*COLUMNS["attempts"]))
     if not parts:
         numbers = dict.fromkeys(("round", "draw", "prompt_tokens", "completion_tokens"), pl.Int32)
         kinds = dict.fromkeys(("strategy", "requested", "source", "status"), few())
         names = dict.fromkeys(("pool", "family"), pl.Categorical)
         other = {**numbers, **kinds, **names, "rationale_hash": pl.UInt64, "logprob": pl.Float64}
-        return pl.DataFrame(schema={name: other.get(name, pl.String) for name in ATTEMPTS})
+        return pl.DataFrame(schema={name: other.get(name, pl.String) for name in COLUMNS["attempts"]})
     return pl.concat(parts)
 
 
 def yields(attempts: pl.DataFrame) -> pl.DataFrame:
-    """How many samples of training problems are correct, by pool and strategy. Columns: `YIELDS`."""
+    """How many samples of training problems are correct, by pool and strategy. Columns: `COLUMNS["yields"]`."""
     import polars as pl
 
     counted = (
@@ -111,11 +82,11 @@ def yields(attempts: pl.DataFrame) -> pl.DataFrame:
         low=pl.Series([one.interval[0] for one in scores], dtype=pl.Float64),
         high=pl.Series([one.interval[1] for one in scores], dtype=pl.Float64),
     )
-    return pools_in_order(found).select(*YIELDS)
+    return pools_in_order(found).select(*COLUMNS["yields"])
 
 
 def verdicts(attempts: pl.DataFrame) -> pl.DataFrame:
-    """What became of the samples of training problems, by pool and strategy. Columns: `VERDICTS`."""
+    """What became of the samples of training problems, by pool and strategy. Columns: `COLUMNS["verdicts"]`."""
     import polars as pl
 
     counted = (
@@ -124,7 +95,7 @@ def verdicts(attempts: pl.DataFrame) -> pl.DataFrame:
         .agg(samples=pl.len().cast(pl.Int64))
         .with_columns(share=pl.col("samples") / pl.col("samples").sum().over("pool", "strategy"))
     )
-    return pools_in_order(counted).select(*VERDICTS)
+    return pools_in_order(counted).select(*COLUMNS["verdicts"])
 
 
 def of_training(attempts: pl.DataFrame) -> pl.DataFrame:

@@ -10,45 +10,18 @@ from typing import TYPE_CHECKING, Any
 from siked_core.errors import RunError
 from siked_core.loop import report
 from siked_core.run import Run
-from siked_core.scorecard import Score, Scorecard
+from siked_core.scorecard import ORACLE, OWN_CHOICE, Score, Scorecard
 from siked_core.stages.evidence import NO_TAG
+from siked_core.tidy.columns import COLUMNS
 
 if TYPE_CHECKING:
     import polars as pl
 
-ACCURACIES: dict[str, str] = {
-    "student": '"round-0", "combined", "only-cot", ...',
-    "round": "its round; null for a student that is no round's",
-    "dataset": "of the questions",
-    "split": "validation, on which rounds are chosen, or test",
-    "correct": "questions answered rightly",
-    "total": "questions asked",
-    "accuracy": "correct of total",
-    "low": "lower end of the 95 % interval (Wilson)",
-    "high": "upper end",
-    "chosen": "whether the finished run chose this student",
-    "oracle": "accuracy if the best strategy were chosen for every question; null where strategies were not forced",
-}
-SHARES: dict[str, str] = {
-    "student": '"round-0", ...',
-    "round": "its round; null for a student that is no round's",
-    "dataset": "of the questions",
-    "split": "validation or test",
-    "family": "of the problems; empty for all of them together",
-    "strategy": 'by which it answered; "(no tag)" where it named none',
-    "by": '"own choice", or the selector that chose',
-    "questions": "so many answered by this strategy",
-    "total": "questions of this family",
-    "share": "questions of total",
-    "correct": "of these questions, those answered rightly; null where that is not known",
-}
-ALL = ""
-"""The family of all problems together."""
 _ROUND = re.compile(r"round-(\d+)")
 
 
-def accuracies(run: Run) -> pl.DataFrame:
-    """How accurate each student that has been scored is. Columns: `ACCURACIES`.
+def scores(run: Run) -> pl.DataFrame:
+    """Every accuracy that was measured, of whatever was used, by strategy and by family. Columns: `COLUMNS["scores"]`.
 
     Raises:
         RunError: a scorecard is damaged.
@@ -57,24 +30,13 @@ def accuracies(run: Run) -> pl.DataFrame:
 
     found = report(run)
     chosen = f"round-{found['chosen_round']}" if found else None
-    rows = [
-        {
-            "student": card.student,
-            "round": round_of(card.student),
-            "dataset": card.dataset,
-            "split": card.split,
-            **card.score.as_dict(),
-            "chosen": card.student == chosen,
-            "oracle": card.oracle.accuracy if card.oracle and card.oracle.total else None,
-        }
-        for card in scorecards(run)
-    ]
-    floats = dict.fromkeys(("accuracy", "low", "high", "oracle"), pl.Float64)
-    return pl.DataFrame(rows, schema=_schema(ACCURACIES, {**floats, "chosen": pl.Boolean}))
+    rows = [{**row, "chosen": card.student == chosen} for card in scorecards(run) for row in _scores_of(card)]
+    floats = dict.fromkeys(("accuracy", "low", "high"), pl.Float64)
+    return pl.DataFrame(rows, schema=_schema("scores", {**floats, "chosen": pl.Boolean}))
 
 
 def shares(run: Run) -> pl.DataFrame:
-    """By which strategies students answered, over all problems and by family. Columns: `SHARES`.
+    """By which strategies students answered, over all problems and by family. Columns: `COLUMNS["shares"]`.
 
     Over all problems it is the student's own choice. By family it is the strategy of the answer that counts, which is
     the student's own choice where the recipe's selector is `self`.
@@ -85,26 +47,59 @@ def shares(run: Run) -> pl.DataFrame:
     import polars as pl
 
     rows = [row for card in scorecards(run) for row in _shares_of(card)]
-    return pl.DataFrame(rows, schema=_schema(SHARES, {"share": pl.Float64}))
+    return pl.DataFrame(rows, schema=_schema("shares", {"share": pl.Float64}))
 
 
-def _shares_of(card: Scorecard) -> Iterator[dict[str, Any]]:
-    own = card.selector == "self"
-    place = {
+def _scores_of(card: Scorecard) -> Iterator[dict[str, Any]]:
+    place = _place_of(card)
+
+    def row(way: str, score: Score, strategy: str | None = None, family: str | None = None) -> dict[str, Any]:
+        return {**place, "strategy": strategy, "way": way, "family": family, **figures_of(score)}
+
+    yield row("answer", card.score)
+    for family, score in card.families.items():
+        yield row("answer", score, family=family)
+    for one in card.strategies:
+        yield row("chosen", one.chosen, one.strategy)
+        for family, score in one.chosen_families.items():
+            yield row("chosen", score, one.strategy, family)
+        if one.forced is not None:
+            yield row("forced", one.forced, one.strategy)
+        for family, score in one.forced_families.items():
+            yield row("forced", score, one.strategy, family)
+    for name in (OWN_CHOICE, ORACLE):
+        if found := card.policies.get(name):
+            yield row(name, Score(found.both + found.only_b, found.total))
+
+
+def figures_of(score: Score) -> dict[str, Any]:
+    """A score as a row has it: nothing is known of the accuracy where nothing was judged."""
+    return {**score.as_dict(), "accuracy": score.accuracy if score.total else None}
+
+
+def _place_of(card: Scorecard) -> dict[str, Any]:
+    return {
         "student": card.student,
         "round": round_of(card.student),
         "dataset": card.dataset,
         "split": card.split,
     }
 
-    def row(family: str, strategy: str, by: str, questions: int, total: int, correct: int | None) -> dict[str, Any]:
+
+def _shares_of(card: Scorecard) -> Iterator[dict[str, Any]]:
+    own = card.selector == "self"
+    place = _place_of(card)
+
+    def row(
+        family: str | None, strategy: str, by: str, questions: int, total: int, correct: int | None
+    ) -> dict[str, Any]:
         counts = {"questions": questions, "total": total, "share": questions / total if total else None}
         return {**place, "family": family, "strategy": strategy, "by": by, **counts, "correct": correct}
 
     right = {one.strategy: one.chosen.correct for one in card.strategies}
     for strategy, count in card.choices.items():
         correct = right.get(strategy) if own else None
-        yield row(ALL, strategy, "own choice", count, card.score.total, correct)
+        yield row(None, strategy, "own choice", count, card.score.total, correct)
     by = "own choice" if own else f"selector {card.selector}"
     for family, score in card.families.items():
         left = score.total
@@ -145,8 +140,8 @@ def in_order(name: str) -> tuple[int, int, str]:
     return (0, number, "") if number is not None else (-1 if name == "teacher" else 1, 0, name)
 
 
-def _schema(columns: dict[str, str], other: dict[str, Any]) -> dict[str, Any]:
+def _schema(table: str, other: dict[str, Any]) -> dict[str, Any]:
     import polars as pl
 
     counts = dict.fromkeys(("round", "correct", "total", "questions"), pl.Int64)
-    return {name: {**counts, **other}.get(name, pl.String) for name in columns}
+    return {name: {**counts, **other}.get(name, pl.String) for name in COLUMNS[table]}

@@ -6,42 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from siked_core.errors import SikedError
 from siked_core.records import Status
-from siked_core.results import results_of
 from siked_core.run import Run
 from siked_core.stages.evidence import NO_TAG
-from siked_core.stages.prepare import problems
+from siked_core.tidy.answered import answered
+from siked_core.tidy.columns import COLUMNS
 from siked_core.tidy.drawn import of_training
 from siked_core.tidy.scored import in_order, round_of, scorecards
 
 if TYPE_CHECKING:
     import polars as pl
 
-SOLVABILITY: dict[str, str] = {
-    "questions": "training: the samples that mixtures are made of; validation: what a student is scored on",
-    "who": '"teacher", or the student; of training, "round-1" is the pool that was drawn in round 1',
-    "round": "0 for the teacher",
-    "problem_id": "the problem",
-    "family": "of the problem; empty where the data set has no such thing",
-    "strategy": "under which it was tried",
-    "samples": "so many times; 1 on validation, greedily",
-    "correct": "of these",
-    "pass_rate": "correct of samples",
-}
-SOLVED: dict[str, str] = {
-    "questions": "training or validation",
-    "who": '"teacher", or the student',
-    "round": "0 for the teacher",
-    "family": "of the problems; empty where the data set has no such thing",
-    "strategy": "under which they were tried",
-    "problems": "that were tried",
-    "solved": "those with at least one right sample",
-    "share": "solved of problems",
-    "pass_rate": "mean over the problems of correct samples of all",
-}
-
 
 def solvability(run: Run, attempts: pl.DataFrame) -> pl.DataFrame:
-    """Every problem under every strategy that it was tried under. Columns: `SOLVABILITY`.
+    """Every problem under every strategy that it was tried under. Columns: `COLUMNS["solvability"]`.
 
     On validation each strategy's forced answer counts, where strategies were forced; otherwise the answer that the
     student gave, under the strategy of that answer.
@@ -59,13 +36,15 @@ def solvability(run: Run, attempts: pl.DataFrame) -> pl.DataFrame:
         .agg(samples=pl.len().cast(pl.Int64), correct=(pl.col("status") == Status.CORRECT.value).sum().cast(pl.Int64))
         .with_columns(questions=pl.lit("training"))
     )
-    schema = {name: training.schema[name] for name in SOLVABILITY if name != "pass_rate"}
+    schema = {name: training.schema[name] for name in COLUMNS["solvability"] if name != "pass_rate"}
     table = pl.concat([training.select(*schema), pl.DataFrame(_validation(run), schema=schema)])
-    return _in_order(table.with_columns(pass_rate=pl.col("correct") / pl.col("samples")), "problem_id")
+    return _in_order(table.with_columns(pass_rate=pl.col("correct") / pl.col("samples")), "problem_id").select(
+        *COLUMNS["solvability"]
+    )
 
 
 def solved(solvability: pl.DataFrame) -> pl.DataFrame:
-    """The same by family of problems. Columns: `SOLVED`."""
+    """The same by family of problems. Columns: `COLUMNS["solved"]`."""
     import polars as pl
 
     counted = solvability.group_by("questions", "who", "round", "family", "strategy").agg(
@@ -73,7 +52,9 @@ def solved(solvability: pl.DataFrame) -> pl.DataFrame:
         solved=(pl.col("correct") > 0).sum().cast(pl.Int64),
         pass_rate=pl.col("pass_rate").mean(),
     )
-    return _in_order(counted.with_columns(share=pl.col("solved") / pl.col("problems")), "family").select(*SOLVED)
+    return _in_order(counted.with_columns(share=pl.col("solved") / pl.col("problems")), "family").select(
+        *COLUMNS["solved"]
+    )
 
 
 def _in_order(table: pl.DataFrame, *rest: str) -> pl.DataFrame:
@@ -91,11 +72,10 @@ def _validation(run: Run) -> list[dict[str, Any]]:
         if card.split != "validation" or card.dataset != run.recipe.dataset.name or number is None:
             continue
         try:
-            families = {one.id: one.family for one in problems(run, card.split, card.dataset)}
-            results = results_of(run, card.student, card.dataset, card.split)
+            results = answered(run, card)
         except SikedError:  # `siked run check` tells of it; the scorecard is drawn all the same
             continue
-        for one in results:
+        for one, problem in results:
             tried = one.forced or ({one.strategy: one.right} if one.strategy else {})
             rows += [
                 {
@@ -103,7 +83,7 @@ def _validation(run: Run) -> list[dict[str, Any]]:
                     "who": card.student,
                     "round": number,
                     "problem_id": one.problem_id,
-                    "family": families.get(one.problem_id, ""),
+                    "family": problem.family if problem else "",
                     "strategy": strategy,
                     "samples": 1,
                     "correct": int(right),

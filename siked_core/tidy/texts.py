@@ -4,41 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from siked_core.pool import read_parquet
 from siked_core.run import Run
 from siked_core.stages.generate import split_of
 from siked_core.stages.prepare import problems
-from siked_core.tidy.scored import in_order
+from siked_core.tidy.columns import COLUMNS
+from siked_core.tidy.mixed import each_mixture
 
 if TYPE_CHECKING:
     import polars as pl
 
-SAMPLES: dict[str, str] = {
-    "key": "the sample's key, as `siked why` takes it",
-    "pool": '"teacher", "round-1", ..., "evaluations/STUDENT/DATASET-SPLIT"',
-    "problem_id": "the problem",
-    "family": "of the problem; empty where the data set has no such thing",
-    "question": "the problem's",
-    "gold": "the gold answer; empty where none is known",
-    "requested": "the strategy that was asked for; null where the student chose",
-    "strategy": 'the strategy that was used; "(no tag)" where no known tag was written',
-    "source": "teacher or student",
-    "round": "0 for the teacher; otherwise the round that the sample was drawn in",
-    "draw": "0, 1, 2, ... among the samples of one prompt",
-    "text": "as it was written, without the prompt",
-    "rationale": "as the strategy reads it; null where it cannot",
-    "status": "the verdict (siked_core.Status); null while there is none",
-    "answer": "the answer that was found: what a program printed, what equations solve to, or what a text states",
-    "why": "the verifier's one line",
-    "finish_reason": "stop, length (cut off at its limit of tokens) or refused",
-    "prompt_tokens": "tokens of the prompt",
-    "completion_tokens": "tokens of the completion",
-    "mixtures": "the mixtures that it is in",
-}
-
 
 def samples(run: Run, attempts: pl.DataFrame, limit: int | None = None) -> pl.DataFrame:
-    """Single samples, in the order in which they were asked for. Columns: `SAMPLES`.
+    """Single samples, in the order in which they were asked for. Columns: `COLUMNS["samples"]`.
 
     Args:
         attempts: the run's (`siked_core.tidy.attempts`).
@@ -57,13 +34,13 @@ def samples(run: Run, attempts: pl.DataFrame, limit: int | None = None) -> pl.Da
     parts = [_with_texts(run, str(pool), part) for (pool,), part in table.group_by("pool", maintain_order=True)]
     if not parts:
         counts = dict.fromkeys(("round", "draw", "prompt_tokens", "completion_tokens"), pl.Int32)
-        other = {**counts, "mixtures": pl.List(pl.String)}
-        return pl.DataFrame(schema={name: other.get(name, pl.String) for name in SAMPLES})
+        other = {**counts, "logprob": pl.Float64, "mixtures": pl.List(pl.String)}
+        return pl.DataFrame(schema={name: other.get(name, pl.String) for name in COLUMNS["samples"]})
     found = pl.concat(parts)
     return (
         found.join(_mixtures(run), on="key", how="left", maintain_order="left")
         .with_columns(pl.col("mixtures").fill_null(pl.lit([], dtype=pl.List(pl.String))))
-        .select(*SAMPLES)
+        .select(*COLUMNS["samples"])
     )
 
 
@@ -104,10 +81,10 @@ def _mixtures(run: Run) -> pl.DataFrame:
     import polars as pl
 
     parts = [pl.DataFrame(schema={"key": pl.String, "mixture": pl.String})]
-    for path in sorted((run.path / "mixtures").glob("*.parquet"), key=lambda path: in_order(path.stem)):
-        table = read_parquet(path).with_columns(mixture=pl.lit(path.stem))
-        parts.append(table.select("key", "mixture"))
+    for table in each_mixture(run):
+        mixture = pl.col("student").alias("mixture")
+        parts.append(table.select("key", mixture))
         if "merged" in table.columns:
-            merged = table.select(pl.col("merged").alias("key"), "mixture").explode("key").drop_nulls("key")
+            merged = table.select(pl.col("merged").alias("key"), mixture).explode("key").drop_nulls("key")
             parts.append(merged.select("key", "mixture"))
     return pl.concat(parts).unique(maintain_order=True).group_by("key", maintain_order=True).agg(mixtures="mixture")
