@@ -77,4 +77,4 @@ class Tracker(Plugin):
         """The run has finished: what it came to. Called after the last `log`; again if a finished run is sent again."""
 
     def close(self) -> None:
-        """Nothing more comes for now. Called whatever happened, if `open` was called."""
+        """Nothing more comes for now. Called whatever happened, once `open` has returned."""

@@ -37,6 +37,7 @@ USES: Mapping[Kind, str] = {
     "objective": "siked distill --set training.objective=$name",
     "selector": "siked distill --set evaluation.selector=$name",
     "model": "siked distill --student $name",
+    "tracker": "siked distill --track $name",
 }
 """A command that uses a plugin of each kind."""
 DATA: Mapping[str, tuple[tuple[str, str], ...]] = {

@@ -410,7 +410,13 @@ def test_a_conversation_on_a_real_terminal(student: Path, tmp_path: Path) -> Non
     """Ctrl-C gives up a line and not the program, Ctrl-D ends it, and the history is kept for its owner alone."""
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm"}
     asked = ["-c", SLOW, "solve", str(student)]
-    with pexpect.spawn(sys.executable, asked, env=environment, timeout=60, encoding="utf-8") as terminal:
+
+    def heard() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is ignored where the tests run in a shell's background
+
+    with pexpect.spawn(
+        sys.executable, asked, env=environment, timeout=60, encoding="utf-8", preexec_fn=heard
+    ) as terminal:
         terminal.expect("> ")
         terminal.sendline("2+2?")
         terminal.expect("Answer")

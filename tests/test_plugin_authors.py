@@ -96,7 +96,7 @@ def test_what_is_told_next_works(siked: Callable[..., Any], tmp_path: Path) -> N
     project = tomllib.loads((tmp_path / "siked-mixing-policy-hard-first" / "pyproject.toml").read_text())["project"]
     assert project["authors"] == [{"name": 'O\'Neil "Q"'}]
     # before it is installed, the folder of that name is what is meant
-    assert "10 kept" in siked("plugins", "check", "siked-mixing-policy-hard-first").out
+    assert "11 kept" in siked("plugins", "check", "siked-mixing-policy-hard-first").out
 
 
 def test_nothing_is_overwritten(siked: Callable[..., Any], tmp_path: Path) -> None:

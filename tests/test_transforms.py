@@ -112,9 +112,9 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_student(tmp_path_factory.mktemp("student") / "tiny")
 
 
-def opened(student: Path, folder: Path, *transforms: str, name: str = "run") -> Run:
+def opened(student: Path, folder: Path, *transforms: str, name: str = "run", reporter: Listening | None = None) -> Run:
     recipe = validate(toy_recipe(student, mixing={"policy": "both", "transforms": list(transforms)}))
-    return start(recipe, toy_registry(Shout, Twins, Nothing), Listening(), runs=folder, name=name)
+    return start(recipe, toy_registry(Shout, Twins, Nothing), reporter or Listening(), runs=folder, name=name)
 
 
 def test_a_mixture_has_the_transformed_texts(student: Path, tmp_path: Path) -> None:
@@ -164,7 +164,8 @@ def test_transforms_follow_one_another(student: Path, tmp_path: Path) -> None:
 
 
 def test_merged_samples_are_known_to_be_in_the_mixture(student: Path, tmp_path: Path) -> None:
-    with opened(student, tmp_path, "twins") as run:
+    reporter = Listening()
+    with opened(student, tmp_path, "twins", reporter=reporter) as run:
         distill(run)
         table = read_parquet(run.mixture("round-0"))
         (merged,) = table.filter(table.get_column("merged").list.len() > 0).get_column("merged").to_list()
@@ -172,7 +173,7 @@ def test_merged_samples_are_known_to_be_in_the_mixture(student: Path, tmp_path: 
         assert (place.mixture, place.weight) == ("round-0", 1.0)
         side = json.loads((run.student("round-0") / "siked.json").read_text())
         assert side["rows"] == table.height
-        assert any("cannot be read by their strategies" in text for text in run.reporter.warnings)
+        assert any("cannot be read by their strategies" in text for text in reporter.warnings)
 
 
 def test_a_transform_that_changes_nothing_is_told_of(student: Path, tmp_path: Path) -> None:
@@ -185,10 +186,11 @@ def test_a_transform_that_changes_nothing_is_told_of(student: Path, tmp_path: Pa
             return list(rows)
 
     recipe = validate(toy_recipe(student, mixing={"policy": "both", "transforms": ["idle"]}))
-    with start(recipe, toy_registry(Idle), Listening(), runs=tmp_path, name="run") as run:
+    reporter = Listening()
+    with start(recipe, toy_registry(Idle), reporter, runs=tmp_path, name="run") as run:
         teach(run)
         mix(run, 0)
-        assert run.reporter.warnings[-1] == "The transform 'idle' changed nothing in round-0."
+        assert reporter.warnings[-1] == "The transform 'idle' changed nothing in round-0."
 
 
 def test_a_mixture_of_which_nothing_is_left_is_refused(student: Path, tmp_path: Path) -> None:

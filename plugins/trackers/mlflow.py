@@ -13,8 +13,8 @@ from siked_plugins.trackers.clients import need
 
 PARAMETERS, METRICS = 100, 1000
 """As many as MLflow takes at once."""
-LONGEST = 6000
-"""Characters of a parameter."""
+LONGEST, LONGEST_NAME = 6000, 250
+"""Characters of a parameter, and of a name."""
 
 
 class MlflowOptions(Options):
@@ -77,8 +77,9 @@ class Mlflow(Tracker):
 
 
 def _name(text: str) -> str:
-    """As MLflow allows it."""
-    return re.sub(r"[^\w./ :-]", "_", text)
+    """As MLflow allows it, for which a name is a path that could be written in no shorter way."""
+    parts = re.sub(r"[^\w./ :-]", "_", text).split("/")
+    return "/".join(part for part in parts if part not in ("", ".", ".."))[:LONGEST_NAME].strip("/") or "_"
 
 
 @hookimpl

@@ -10,6 +10,7 @@ from siked_core.testing.contracts.objective import ObjectiveContract
 from siked_core.testing.contracts.running import Finding, check_plugin
 from siked_core.testing.contracts.selector import SelectorContract
 from siked_core.testing.contracts.strategy import StrategyContract
+from siked_core.testing.contracts.tracker import TrackerContract
 from siked_core.testing.contracts.transform import TransformContract
 from siked_core.testing.contracts.verifier import VerifierContract
 
@@ -23,6 +24,7 @@ CONTRACTS: dict[Kind, type[Contract]] = {
     "objective": ObjectiveContract,
     "selector": SelectorContract,
     "model": ModelContract,
+    "tracker": TrackerContract,
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ObjectiveContract",
     "SelectorContract",
     "StrategyContract",
+    "TrackerContract",
     "TransformContract",
     "VerifierContract",
     "check_plugin",

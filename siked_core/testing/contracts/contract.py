@@ -34,6 +34,7 @@ from siked_core.registry import Entry, Registry
 T = TypeVar("T")
 HEAVY = frozenset(
     {"accelerate", "datasets", "peft", "polars", "safetensors", "sympy", "tokenizers", "torch", "transformers", "trl"}
+    | {"mlflow", "tensorboard", "trackio", "wandb"}
 )
 """What a plugin's module must not import when it is loaded."""
 NOT_HERE = (ModelError, PluginError, RecipeError, SandboxError)

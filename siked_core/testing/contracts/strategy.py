@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from siked_core.bank import Shot
 from siked_core.contracts import Strategy
 from siked_core.errors import PluginError, SandboxError
-from siked_core.records import Claim, Equation, Problem, Rationale, Status, Step, Unreadable, WorkedSolution
+from siked_core.records import Claim, Equation, Problem, Prompt, Rationale, Status, Step, Unreadable, WorkedSolution
+from siked_core.stages.turns import MOST_TURNS
 from siked_core.testing.contracts.contract import Broken, Contract, described, shown
 from siked_core.testing.contracts.nasty import NASTY, spoilt
 from siked_core.testing.contracts.sample import pocket_sample, shots_of
@@ -157,6 +158,48 @@ class StrategyContract(Contract):
                 "Use Problem.question only: a gold answer must not be given away.",
             )
 
+    def test_its_turns_end_whatever_is_written(self) -> None:
+        """Where a teacher writes in several turns, `next_prompt` ends within 16 for any texts, asks the same for the
+        same texts and tells no gold answer; `joined` makes one text of the turns, which `parse` reads or says why."""
+        strategy, other = self.made(), self.made()
+        self.check(
+            isinstance(strategy.turns, str) and strategy.turns == other.turns,
+            f"its turns are {shown(strategy.turns)}, and {shown(other.turns)} when it is made again",
+            "Return a short text, as a hash of the options and texts that decide what is asked; '' for one turn.",
+        )
+        if not strategy.turns:
+            return
+        problem = Problem("odd", 'Is {question} or {answer} "more" than 50 %?\nWhy?', "314159265")
+        told = [one.content for one in strategy.teacher_prompt(problem).messages if one.role == "assistant"]
+        for first in (*told, *NASTY, *spoilt(told[:2])):
+            for reply in ("So it is 5.", "", first):
+                written = [first]
+                while (prompt := self._asked(strategy, problem, written)) is not None:
+                    self.check(
+                        len(written) < MOST_TURNS,
+                        f"after {len(written)} turns it asks again, of {shown(first)} and then {shown(reply)}",
+                        "Return None when all is answered, an answer is blank, or there are too many: written[0] may "
+                        "ask for anything.",
+                    )
+                    self.check(
+                        prompt == self._asked(other, problem, written),
+                        f"two prompts after {shown(written)} differ",
+                        "Draw no random numbers, read no clock, and keep nothing between turns.",
+                    )
+                    self.check(
+                        bool(prompt.messages) and prompt.messages[-1].role == "user",
+                        f"the last message is {shown(prompt.messages[-1:])}",
+                        "End with the user's turn: what is asked.",
+                    )
+                    self.check(
+                        not any(problem.answer in message.content for message in prompt.messages),
+                        "the gold answer is in a prompt",
+                        "Use Problem.question only: a gold answer must not be given away.",
+                    )
+                    self._whole(strategy, written)  # it may be cut off after any turn
+                    written.append(reply)
+                self._whole(strategy, written)
+
     def test_what_it_demonstrates_is_read_back_and_right(self) -> None:
         """What `demonstrate` writes is read by `parse` as it stands, and judged correct; what cannot be written is
         None."""
@@ -192,6 +235,22 @@ class StrategyContract(Contract):
                 f"parse of {shown(text)} raised {described(error)}",
                 "Return Unreadable with a reason instead: a text that cannot be read is data, not an error.",
             ) from error
+
+    def _asked(self, strategy: Strategy, problem: Problem, written: Sequence[str]) -> Prompt | None:
+        return self.tried(
+            f"next_prompt after {shown(written)}",
+            lambda: strategy.next_prompt(problem, tuple(written)),
+            "Return None where what was written leaves nothing to ask.",
+        )
+
+    def _whole(self, strategy: Strategy, written: Sequence[str]) -> None:
+        text = self.tried(
+            f"joined of {shown(written)}",
+            lambda: strategy.joined(tuple(written)),
+            "Return what was written as it is where it does not fit together: parse says why.",
+        )
+        self.check(isinstance(text, str), f"joined returned {shown(text)}", "Return one text.")
+        self._read(strategy, text)
 
     def _texts(self, strategy: Strategy) -> Iterator[str]:
         good = [shot.completion for shot in self._shots(strategy)]
