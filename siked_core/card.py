@@ -26,6 +26,8 @@ from siked_core.scorecard import ORIGINAL, Perplexity, Scorecard
 
 QUESTION = "Ann has 3 pens and buys 4 more. How many pens does she have?"
 PORT = 8000
+CARD = "README.md"
+"""A card, in its student's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ def facts_of(
 
 
 def write_card(folder: Path, facts: Facts) -> None:
-    """Write `README.md` into a student's folder."""
-    write_text(folder / "README.md", card_text(facts))
+    """Write it into a student's folder."""
+    write_text(folder / CARD, card_text(facts))
 
 
 def card_text(facts: Facts) -> str:

@@ -13,9 +13,10 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from siked_core.card import facts_of, write_card
+from siked_core.card import CARD, facts_of, write_card
 from siked_core.diversity import Diversity, alarms
 from siked_core.files import write_text
+from siked_core.finished import Finished
 from siked_core.hint import hinted
 from siked_core.models import SIDE_FILE, read_side_file
 from siked_core.preflight import look_over
@@ -79,7 +80,7 @@ def _distill(run: Run) -> RunReport:
         training_tokens=_training_tokens(run, rounds),
         perplexity=_perplexity(run, rounds),
     )
-    write_card(run.student(best.student), facts_of(run, best.student, perplexity=report.perplexity))
+    _card(run, best.student, report)
     keep_counts(run)
     spending = {**document(run.path, run.recipe), "quoted": against(run.path, run.recipe)}
     report = replace(report, spending=spending)
@@ -168,6 +169,22 @@ def _baselines(run: Run, tokens: int) -> list[str]:
             train(run, 0, student, tokens=budget)
             students.append(student)
     return students
+
+
+def _card(run: Run, student: str, report: RunReport) -> None:
+    """Write the chosen student's model card, unless it is there and tells what it would."""
+    folder = run.student(student)
+    cards = [card for card in report.test if card.student == student]
+    finished = Finished(
+        run,
+        f"card {student}",
+        pools=[pool for card in cards for pool in pools_of(run, student, card.dataset, card.split)],
+        files=[folder / CARD],
+        given=[[card.as_dict() for card in cards], {name: one.as_dict() for name, one in report.perplexity.items()}],
+    )
+    if finished.outcome() is None:
+        write_card(folder, facts_of(run, student, perplexity=report.perplexity))
+        finished.keep({})
 
 
 def _perplexity(run: Run, rounds: list[RoundReport]) -> dict[str, Perplexity]:
