@@ -131,12 +131,14 @@ def _live(watcher: Watcher, console: Console) -> None:
     from siked_core.watching import ENDED, LOOK_S
 
     sight = watcher.look(count=True)
-    with Live(
-        picture(sight, console.width, console.encoding), console=console, auto_refresh=False, transient=True
-    ) as live:
+    live = Live(picture(sight, console.width, console.encoding), console=console, auto_refresh=False, transient=True)
+    try:
+        live.start(refresh=True)  # a `with` would leave the cursor hidden where it is interrupted while it begins
         while sight.condition not in ENDED:
             time.sleep(LOOK_S)
             sight = watcher.look(count=sight.view.spent is None)
             live.update(picture(sight, console.width, console.encoding), refresh=True)
+    finally:
+        live.stop()
     console.print(picture(sight, console.width, console.encoding))
     sys.stdout.flush()
