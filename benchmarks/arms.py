@@ -106,6 +106,16 @@ def outcome(path: Path, split: str) -> Outcome:
         )
 
 
+def run_name(seed: int, arm: str) -> str:
+    """What an arm's run of a seed is called."""
+    return f"{seed}-{arm.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
+
+
+def mean_shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Of each strategy that an arm's students may choose, how often they do, over the seeds, in per cent."""
+    return {name: 100 * float(np.mean([one.shares.get(name, 0.0) for one in outcomes])) for name in outcomes[0].shares}
+
+
 def _sampled(run: Run, round: int) -> int:
     table = verdicts_of(run, f"round-{round}")
     return int(table["prompt_tokens"].sum() + table["completion_tokens"].sum())

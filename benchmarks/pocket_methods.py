@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arms import Outcome, Results, ahead, finish, holm
+from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name
 
 from siked_core.paired import Paired
 from siked_core.scorecard import Score
@@ -125,7 +125,7 @@ def table(group: Mapping[str, Arm], found: Mapping[int, Mapping[str, Outcome]]) 
             continue
         alone, corrected = difference(pairs.get(name, [])), tested.get(name)
         gap = (corrected.mean, corrected.low, corrected.high) if corrected else alone
-        shares = {one: 100 * float(np.mean([each.shares.get(one, 0.0) for each in mine])) for one in mine[0].shares}
+        shares = mean_shares(mine)
         cells = [
             name,
             _accuracy(mine),
@@ -183,7 +183,7 @@ def main() -> None:
 
             def run_of(name: str, group: Mapping[str, Arm] = group, seed: int = seed) -> Path:
                 arm = group[name]
-                path = options.runs / f"{seed}-{name.replace(', ', '-').replace(' ', '-')}"
+                path = options.runs / run_name(seed, name)
                 base = run_of(arm.against) if arm.fork else None
                 return finish(path, preset_of(options, arm), settings_of(options, seed, arm), base)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arms import Outcome, Results, ahead, finish, holm
+from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name
 
 PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
 """Orders of SIKeD's biased mixing."""
@@ -89,7 +89,7 @@ def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str
     for name in names:
         mine = [by_arm[name] for by_arm in found.values() if name in by_arm]
         accuracies = {seed: by_arm[name].accuracy for seed, by_arm in found.items() if name in by_arm}
-        shares = {one: 100 * float(np.mean([each.shares.get(one, 0.0) for each in mine])) for one in mine[0].shares}
+        shares = mean_shares(mine)
         difference = tested.get(name)
         values[name] = {
             "accuracy": accuracies,
@@ -134,7 +134,7 @@ def main() -> None:
     for seed in options.seeds:
 
         def run_of(name: str, seed: int = seed) -> Path:
-            path = options.runs / f"{seed}-{name.replace(' > ', '-').replace(', ', '-').replace(' ', '-')}"
+            path = options.runs / run_name(seed, name)
             base = None if name == first or name.startswith("only ") else run_of(first)
             return finish(path, options.preset, settings_of(options, seed, known[name]), base)
 
