@@ -202,7 +202,10 @@ def test_the_notebook_runs_and_is_kept_without_outputs(tmp_path: Path) -> None:
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     progress, *rest = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
     assert "train round-1: done in" in progress[0]["data"]["text/plain"], "one display, kept up to date"
-    assert [output.output_type for output in progress] == ["display_data", "execute_result"]
+    # A kernel also shows what libraries write to the file descriptors themselves, which differs by machine.
+    noise = [output["text"] for output in progress if output.output_type == "stream"]
+    assert not any("round-" in text for text in noise), f"progress beside its display: {noise}"
+    assert [one.output_type for one in progress if one.output_type != "stream"] == ["display_data", "execute_result"]
     assert all(outputs for outputs in rest)
     assert (tmp_path / "runs" / "pocket-001" / "report.json").exists()
     assert json.loads(NOTEBOOK.read_text(encoding="utf-8"))["nbformat"] == 4
