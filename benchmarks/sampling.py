@@ -8,9 +8,10 @@ in length as those of a run do. Then it is asked what the first round asks it, b
   `max_new_tokens`, as TRL's and transformers' examples do.
 
 Tokens are those up to the one that ends a completion, whoever writes them; prompts, temperature, top-p and limit are
-the same. Before anything is timed, both must give the same greedy answers. Run it as
+the same. Seconds are the process's own processor time: with one thread that is what it would take on a machine that
+does nothing else. Before anything is timed, both must give the same greedy answers. Run it as
 
-    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/sampling.py [--prompts 375] [--repeats 3] [--quick]
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/sampling.py [--prompts 256] [--repeats 3] [--quick]
 
 `--prepare` only makes the student, which takes about two minutes and is found again.
 """
@@ -49,11 +50,11 @@ def plain_name(size: int) -> str:
 
 
 def siked(run: Run, generator: Generator, wanted: Sequence[Wanted], sampling: Sampling) -> tuple[int, float]:
-    """Draw them into a fresh pool; tokens and seconds."""
+    """Draw them into a fresh pool; tokens and seconds of processor time."""
     shutil.rmtree(run.path / "pools" / POOL, ignore_errors=True)
-    began = time.perf_counter()
+    began = time.process_time()
     draw(run, POOL, wanted, stage=POOL, generator=generator, sampling=sampling, source="student", round=1)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     return int(run.pool(POOL).read()["completion_tokens"].sum()), seconds
 
 
@@ -87,7 +88,7 @@ class Plain:
         if sampling.temperature > 0:
             drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         completions, tokens = [], 0
-        began = time.perf_counter()
+        began = time.process_time()
         for start in range(0, len(texts), size):
             inputs = self.tokenizer(
                 list(texts[start : start + size]), return_tensors="pt", padding=True, add_special_tokens=False
@@ -97,7 +98,7 @@ class Plain:
             new = out[:, inputs["input_ids"].shape[1] :]
             completions += self.tokenizer.batch_decode(new, skip_special_tokens=True)
             tokens += sum(map(self._count, new.tolist()))
-        return completions, tokens, time.perf_counter() - began
+        return completions, tokens, time.process_time() - began
 
     def _count(self, row: list[int]) -> int:
         return next((place + 1 for place, token in enumerate(row) if token in self._ends), len(row))
@@ -147,7 +148,8 @@ def measure(run: Run, wanted: Sequence[Wanted], repeats: int, sizes: Sequence[in
         f"{len(wanted):,} prompts of one round of the pocket world, a third under each of three strategies, answered "
         f"by a student that was warmed up on the teacher's. Temperature {recipe.temperature}, top-p {recipe.top_p}, at "
         f"most {recipe.max_tokens} tokens; tokens are counted up to the one that ends a completion. siked's side is "
-        f"the whole stage, with keys and files; the other is `model.generate` alone. Asked first for greedy answers, "
+        f"the whole stage, with keys and files; the other is `model.generate` alone. Seconds are processor time of one "
+        f"thread. Asked first for greedy answers, "
         f"both sides gave the same to {same} of {len(some)} prompts.",
     )
     found = rates(
@@ -187,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--warm-up", type=int, default=1500, help="problems that the student is warmed up on")
     parser.add_argument("--problems", type=int, default=250, help="asked, under each of three strategies")
-    parser.add_argument("--prompts", type=int, default=375, help="of these, evenly taken")
+    parser.add_argument("--prompts", type=int, default=256, help="of these, evenly taken")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="batches of the plain call")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the student's run is made")
@@ -201,7 +203,8 @@ def main() -> None:
     with warmed_up(given.runs, given.warm_up, given.problems, preset) as run:
         if not given.prepare:
             wanted = rollout_wants(run)
-            print(measure(run, wanted[:: max(1, len(wanted) // given.prompts)], given.repeats, given.sizes, given.out))
+            some = wanted[:: max(1, len(wanted) // given.prompts)][: given.prompts]
+            print(measure(run, some, given.repeats, given.sizes, given.out))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from siked_core.reporting import Progress
 MEASURED = ("loss", "learning_rate", "grad_norm")
 """What the trainer logs of a step that is kept with the run."""
 
+KEPT_LOGITS = 1 << 24
+"""Logits of a batch that are kept, at most: 64 MiB."""
+
 
 def columns(examples: Sequence[TrainingExample], filler: int | None = None, weighted: bool = True) -> dict[str, Any]:
     """The examples as the trainer's data set.
@@ -73,13 +76,33 @@ def weighted_trainer(target_tokens: float, epoch_steps: int) -> Any:
             weights = inputs.pop("loss_weights")  # (B, T), or (B, E, T)
             if weights.dim() == 3:
                 weights = weights[:, min(self.state.global_step // epoch_steps, weights.shape[1] - 1)]
-            outputs = model(**inputs, use_cache=False, fused_lm_head=True)
-            # log_probs: (B, T - 1), zero where there is no loss
+            outputs, log_probs = _log_probs(model, inputs)
             rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-            loss = -(outputs.log_probs * weights[:, 1:]).sum() / (rows * target_tokens)
+            loss = -(log_probs * weights[:, 1:]).sum() / (rows * target_tokens)
             return (loss, outputs) if return_outputs else loss
 
     return WeightedTrainer
+
+
+def _log_probs(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
+    """The model's outputs, and the log-probability of each label, (B, T - 1), zero where there is no loss.
+
+    The trainer's own head never has the logits of all tokens in memory, for which it computes them twice. On a CPU, and
+    where they are few, keeping them is faster.
+    """
+    import torch
+
+    ids = inputs["input_ids"]
+    alone = getattr(model, "module", model)  # of one of several processes
+    vocabulary = alone.get_output_embeddings().weight.shape[0]
+    if ids.device.type != "cpu" or ids.numel() * vocabulary > KEPT_LOGITS:
+        outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+        return outputs, outputs.log_probs
+    outputs = model(**{name: value for name, value in inputs.items() if name != "labels"}, use_cache=False)
+    labels = inputs["labels"][:, 1:]  # (B, T - 1)
+    logits = outputs.logits[:, :-1].float().flatten(0, 1)
+    losses = torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=-100, reduction="none")
+    return outputs, -losses.view_as(labels)
 
 
 def weighted_collator(base: Any, pad_token_id: int) -> Any:

@@ -237,3 +237,21 @@ def test_prompt_with_a_system_turn(tiny: Path) -> None:
     tokenizer = tokenizer_of(tiny)
     rendered = tokenizer.decode(encode(tokenizer, Prompt((Message("system", "Be brief."), Message("user", "2+2?")))))
     assert rendered == "<|system|>Be brief.<|end|>\n<|user|>Choose one of cot, pot. 2+2?<|end|>\n<|assistant|>"
+
+
+def test_logits_that_are_kept_give_what_the_trainers_own_head_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    student = make_tiny_student(tmp_path / "student")
+    losses, weights = [], []
+    for kept in (0, KEPT_LOGITS):
+        monkeypatch.setattr("siked_core.trainer.KEPT_LOGITS", kept)
+        folder = tmp_path / str(kept)
+        losses.append(fit(**weighted(student, folder)).loss)
+        weights.append(AutoModelForCausalLM.from_pretrained(folder / "out", dtype=torch.float32).state_dict())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for name, weight in weights[0].items():
+        assert torch.allclose(weight, weights[1][name], atol=1e-5), name
