@@ -40,7 +40,7 @@ from siked_core.run import Run
 from siked_core.stages.generate import Wanted, draw
 from siked_core.stages.rollout import open_student
 
-SIZES = (8, 32, 64, 128)
+SIZES = (32, 64, 128)
 OURS = "siked's rollout"
 POOL = "benchmark"
 

@@ -12,7 +12,7 @@ would take on a machine that does nothing else. The rate is that after the first
 step is measured apart, in fresh processes. After the epoch each student's loss on held-out rows is measured: they must
 have learnt alike. Run it as
 
-    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/training.py [--rows 400] [--repeats 3] [--quick]
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/training.py [--rows 240] [--repeats 3] [--quick]
 
 `--prepare` only makes the rows, which takes about a minute and is found again.
 """
@@ -166,9 +166,9 @@ def main() -> None:
     parser.add_argument(
         "--warm-up", type=int, default=1500, help="problems of the warm-up that the rows are taken from"
     )
-    parser.add_argument("--rows", type=int, default=400)
+    parser.add_argument("--rows", type=int, default=240)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--starts", type=int, default=2, help="processes of each way whose start-up is timed")
+    parser.add_argument("--starts", type=int, default=1, help="processes of each way whose start-up is timed")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the rows' run is made")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--prepare", action="store_true", help="make the rows, and end")

@@ -239,19 +239,17 @@ def test_prompt_with_a_system_turn(tiny: Path) -> None:
     assert rendered == "<|system|>Be brief.<|end|>\n<|user|>Choose one of cot, pot. 2+2?<|end|>\n<|assistant|>"
 
 
+@pytest.mark.parametrize("lora", [None, LoraRecipe(r=4)])
 def test_logits_that_are_kept_give_what_the_trainers_own_head_gives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lora: LoraRecipe | None
 ) -> None:
     import torch
-    from transformers import AutoModelForCausalLM
 
-    student = make_tiny_student(tmp_path / "student")
-    losses, weights = [], []
-    for kept in (0, KEPT_LOGITS):
-        monkeypatch.setattr("siked_core.trainer.KEPT_LOGITS", kept)
-        folder = tmp_path / str(kept)
-        losses.append(fit(**weighted(student, folder)).loss)
-        weights.append(AutoModelForCausalLM.from_pretrained(folder / "out", dtype=torch.float32).state_dict())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    for name, weight in weights[0].items():
-        assert torch.allclose(weight, weights[1][name], atol=1e-5), name
+    examples = list(map(row_encoder(tokenizer_of(tiny), FORMAT), ROWS))
+    kept = run(tiny, tmp_path / "kept", examples, lora)
+    monkeypatch.setattr("siked_core.trainer.KEPT_LOGITS", 0)
+    own = run(tiny, tmp_path / "own", examples, lora)
+    assert kept.loss == pytest.approx(own.loss, rel=1e-5)
+    others = weights(tmp_path / "own")
+    for name, weight in weights(tmp_path / "kept").items():
+        assert torch.allclose(weight, others[name], atol=1e-4), name
