@@ -12,6 +12,8 @@
 #   make test-package  build sdist and wheel, install the wheel on its own, and run from it
 #   make test-oldest the tests that a dependency is likely to break, with the oldest versions that pyproject.toml allows
 #   make test-newest the same with the newest that there are
+#   make results     write docs/results.md and its pictures from the benchmarks' files of results
+#   make results-method  hold the method against its rivals: hours; what is done is not done again
 #   make fuzz        install atheris, and fuzz what reads a model's text for FUZZ_SECONDS (600)
 #   make clean       remove .venv, build products and caches (never runs/)
 #
@@ -39,8 +41,8 @@ CORE_TESTS = $(addprefix tests/test_,$(addsuffix .py,registry recipe pool traini
 	cli_distill migration))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test test-recovery test-browser test-ray test-vllm lint docs test-package test-oldest test-newest fuzz \
-	clean
+.PHONY: demo install test test-recovery test-browser test-ray test-vllm lint docs test-package test-oldest test-newest results \
+	results-method fuzz clean
 
 demo: install
 	$(BIN)/siked distill --strategies cot,pot,l2m $(RUN_ARGS)
@@ -71,6 +73,7 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_command_reference.py --check
 	$(BIN)/python docs/make_recipe_table.py --check
+	$(BIN)/python docs/make_results.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
 
 test-package: $(VENV)/.installed-dev
@@ -89,6 +92,13 @@ test-oldest test-newest: test-%: .venv-%/.installed
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --upgrade $(EXTRA_INDEX) -e . pytest hypothesis
 	touch $@
+
+results: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_results.py
+
+results-method: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/method.py
+	$(BIN)/python docs/make_results.py
 
 fuzz: $(VENV)/.installed-test
 	$(INSTALL) atheris
