@@ -2,7 +2,8 @@
 #
 #   make demo        install siked and distil a student in the embedded world (no network after the installation)
 #   make install     install siked only
-#   make test        install what the tests need, and run them, but for the next four
+#   make test        install what the tests need, and run them, but for the next five
+#   make test-slow   run the tests that take more than ten seconds each: whole runs, several processes, packages
 #   make test-recovery  run the tests that kill and damage whole runs
 #   make test-browser  open reports in a real Chromium, which Debian's packages chromium and chromium-driver are
 #   make test-ray    run the tests that spread work over a Ray cluster of two nodes on this machine
@@ -21,7 +22,7 @@
 # TORCH_INDEX=URL        a package index to take torch from as well, e.g. one with CPU builds (a much smaller download)
 # RUN_ARGS="--rounds 1"  more options for the demo's run
 # PYTEST_ARGS="-k cot"   more options for pytest
-# PYTEST_JOBS=4          files that `make test` runs at a time (2; each takes a core and a gigabyte)
+# PYTEST_JOBS=4          files that `make test` and `make test-slow` run at a time (2; each takes a core and a gigabyte)
 # PACKAGE_DIR=dist       where `make test-package` leaves sdist and wheel (nowhere)
 # SIKED_VLLM_HOME=DIR    where the environment for vLLM is made and kept (~/.cache/siked/vllm; 3.5 GB without CUDA)
 
@@ -37,11 +38,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRA_INDEX = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt $(EXTRA_INDEX)
+NO_TIER = not recovery and not browser and not ray and not vllm
 CORE_TESTS = $(addprefix tests/test_,$(addsuffix .py,registry recipe pool training loop generator_transformers \
 	cli_distill migration))
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo install test test-recovery test-browser test-ray test-vllm lint docs test-package test-oldest test-newest results \
+.PHONY: demo install test test-slow test-recovery test-browser test-ray test-vllm lint docs test-package test-oldest test-newest results \
 	results-method fuzz clean
 
 demo: install
@@ -50,7 +52,10 @@ demo: install
 install: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not recovery and not browser and not ray and not vllm" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and $(NO_TIER)" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "slow and $(NO_TIER)" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 test-recovery: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m recovery $(PYTEST_ARGS)
