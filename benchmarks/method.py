@@ -22,6 +22,8 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name, t_point
-from method_studies import ADAPTIVE, Study, preset_of, settings_of, studies
+from method_studies import ADAPTIVE, BASE_TOKENS, BASES, Study, preset_of, settings_of, studies
 from record import RESULTS, Picture, Record, Row
 
 
@@ -232,8 +234,23 @@ def main() -> None:
         _write(name, study, options.results)
 
 
+def make_base(folder: Path) -> None:
+    """Train a student's base, from its last checkpoint if there is one; nothing where it is there."""
+    if not (folder / "config.json").exists():
+        print(f"training the base {folder}: an hour", flush=True)
+        _, shape = BASES[folder.name]
+        command = [sys.executable, "-m", "siked_plugins.pocket.train_base", "--out", str(folder)]
+        command += ["--tokens", str(BASE_TOKENS), "--batch", "16", *shape]
+        with folder.with_suffix(".log").open("a", encoding="utf-8") as log:
+            subprocess.run(command, check=True, stdout=log)
+
+
 def _run_of(options: argparse.Namespace, name: str, study: Study, seed: int, place: int) -> Path:
     cell = study.cells[place]
+    for base_name in BASES:
+        if f"student.model={options.bases / base_name}" in cell.settings:
+            options.bases.mkdir(parents=True, exist_ok=True)
+            make_base(options.bases / base_name)
     path = options.runs / name / run_name(seed, f"{cell.arm} {cell.value}".strip().replace("(", "").replace(")", ""))
     base = None if cell.base is None else _run_of(options, name, study, seed, cell.base)
     return finish(path, preset_of(study, cell), settings_of(study, seed, cell), base)

@@ -20,6 +20,12 @@ SWEPT = {
     ADAPTIVE: ("mixing.policy={name: adaptive, options: {per: problem}}",),
     "utility": ("mixing.policy=utility",),
 }
+BASES: dict[str, tuple[float, tuple[str, ...]]] = {
+    "small": (0.25, ("--hidden", "64", "--layers", "2", "--intermediate", "192")),
+    "middle": (0.71, ("--layers", "2")),
+}
+"""Students beside the shipped one: million parameters, and what they are trained with, on as many tokens."""
+BASE_TOKENS = 38_000_000
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,9 @@ def _sized(share: float) -> list[str]:
 
 
 def _students(bases: Path) -> dict[float | str, Sequence[str]]:
-    """Million parameters -> settings; the shipped base, and those that were trained beside it."""
-    found: dict[float | str, Sequence[str]] = {1.14: ()}
-    for million, name in ((0.27, "small"), (0.71, "middle")):
-        if (bases / name / "config.json").exists():
-            found[million] = [f"student.model={bases / name}"]
-    return dict(sorted(found.items(), key=lambda one: float(one[0])))
+    """Million parameters -> settings; the shipped base is the largest."""
+    smaller = {million: [f"student.model={bases / name}"] for name, (million, _) in BASES.items()}
+    return {**smaller, 1.14: ()}
 
 
 THREE = "Combined (the teacher alone), adaptive mixing per problem, and utility; 300 test problems."

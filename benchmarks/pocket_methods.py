@@ -61,8 +61,8 @@ def _loss(*settings: str, against: str = "sft") -> Arm:
 ABOUT = """What each method comes to in the pocket world, beside the one that it departs from. *rounds*: the preset
 `pocket` with another policy, transform, way to sample or selector, from one warm-up; *objectives*: plain distillation
 of chains of thought, 1,000 problems for three epochs, with another loss; *strategies*: plain distillation of other
-ways to write a solution down, 1,500 problems. 300 test problems, greedy. With several seeds differences have Student's t over
-the seeds, corrected within a group (Holm); with one, the interval for matched pairs, of other problems only."""
+ways to write a solution down, 1,500 problems. 300 test problems, greedy. With several seeds differences have Student's
+t over the seeds, corrected within a group (Holm); with one, the interval for matched pairs, of other problems only."""
 
 GROUPS: Mapping[str, Mapping[str, Arm]] = {
     "rounds": {
@@ -82,6 +82,7 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
         "sft": _loss(against=""),
         "kpod": _loss("training.objective=kpod"),
         "upft, 8 tokens": _loss("training.objective={name: upft, options: {tokens: 8, whole: 0.25}}"),
+        "dual": _loss("training.objective=dual"),
         "sft, 4 samples": _loss("teacher.samples=4"),
         "edit, 4 samples": _loss("teacher.samples=4", "training.objective=edit", against="sft, 4 samples"),
         "edit, 4 samples, others 0.1": _loss(

@@ -161,9 +161,6 @@ def test_every_cell_of_every_study_is_a_recipe(scripts: None, tmp_path: Path) ->
 
     from siked_core.recipe import resolve
 
-    for name in ("small", "middle"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}", encoding="utf-8")
     seen: set[str] = set()
     for title, study in studies(tmp_path).items():
         for cell in study.cells:
