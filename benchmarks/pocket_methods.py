@@ -84,6 +84,7 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
         "upft, 8 tokens": _loss("training.objective={name: upft, options: {tokens: 8, whole: 0.25}}"),
         "dual": _loss("training.objective=dual"),
         "sft, 4 samples": _loss("teacher.samples=4"),
+        "kto, 4 samples": _loss("teacher.samples=4", "training.objective=kto", against="sft, 4 samples"),
         "edit, 4 samples": _loss("teacher.samples=4", "training.objective=edit", against="sft, 4 samples"),
         "edit, 4 samples, others 0.1": _loss(
             "teacher.samples=4",
