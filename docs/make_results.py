@@ -28,7 +28,7 @@ METHODS = Path(__file__).with_name("methods")
 PICTURES = Path(__file__).parent / "pictures" / "results"
 PARTS: Mapping[str, Sequence[str]] = {
     "The method": (
-        "method_main", "method_rounds", "method_students", "method_noise", "method_learning", "method_gold",
+        "method_main", "method_rounds", "method_students", "method_larger", "method_noise", "method_learning", "method_gold",
         "policies", "methods",
     ),
     "The program": (
