@@ -249,7 +249,7 @@ def make_base(folder: Path) -> None:
         print(f"training the base {folder}: an hour", flush=True)
         _, shape = BASES[folder.name]
         command = [sys.executable, "-m", "siked_plugins.pocket.train_base", "--out", str(folder)]
-        command += ["--batch", "16", *shape]
+        command += ["--batch", "16", *shape.split()]
         with folder.with_suffix(".log").open("a", encoding="utf-8") as log:
             subprocess.run(command, check=True, stdout=log)
 

@@ -20,14 +20,10 @@ SWEPT = {
     ADAPTIVE: ("mixing.policy={name: adaptive, options: {per: problem}}",),
     "utility": ("mixing.policy=utility",),
 }
-BASES: dict[str, tuple[float, tuple[str, ...]]] = {
-    "small": (0.25, ("--tokens", "38000000", "--hidden", "64", "--layers", "2", "--intermediate", "192")),
-    "middle": (0.71, ("--tokens", "38000000", "--layers", "2")),
-    "large": (
-        28.4,
-        ("--tokens", "400000000", "--batch", "128", "--hidden", "512", "--layers", "8", "--heads", "8")
-        + ("--intermediate", "1536", "--lr", "0.01", "--adam-lr", "0.002"),
-    ),
+BASES = {
+    "small": (0.25, "--tokens 38000000 --hidden 64 --layers 2 --intermediate 192"),
+    "middle": (0.71, "--tokens 38000000 --layers 2"),
+    "large": (28.4, "--tokens 400000000 --batch 128 --hidden 512 --layers 8 --heads 8 --intermediate 1536 --lr 0.01"),
 }
 """Students beside the shipped one: million parameters, and what they are trained with. The smaller ones see as many
 tokens as it did; the large one, which is for a GPU, ten times as many."""
@@ -132,8 +128,10 @@ def _larger(bases: Path) -> list[str]:
 
 def _students(bases: Path) -> dict[float | str, Sequence[str]]:
     """Million parameters -> settings; the shipped base is the largest."""
-    smaller = {million: [f"student.model={bases / name}"] for name, (million, _) in BASES.items() if name != LARGE}
-    return {**smaller, 1.14: ()}
+    found: dict[float | str, Sequence[str]] = {
+        million: [f"student.model={bases / name}"] for name, (million, _) in BASES.items() if name != LARGE
+    }
+    return {**found, 1.14: ()}
 
 
 THREE = "Combined (the teacher alone), adaptive mixing per problem, and utility; 300 test problems."
@@ -152,8 +150,9 @@ costs rows. {THREE}""",
 `pocket`. {THREE}""",
     "gold": f"""Samples of teacher and student judged by the gold answer, or by whether strategies agree (`agreement`);
 validation and test always by the gold one. {THREE}""",
-    "larger": f"""A student of 28 million parameters, trained on 400 million tokens of the same corpus, in a larger world:
-hard problems, 12,000 of them for the warm-up and 4,000 new ones for each of 3 rounds. Run where there is a GPU. {THREE}""",
+    "larger": f"""A student of 28 million parameters, trained on 400 million tokens of the same corpus, in a larger
+world: hard problems, 12,000 of them for the warm-up and 4,000 new ones for each of 3 rounds. Run where there is a GPU.
+{THREE}""",
     "students": f"""Base students of the same corpus, tokenizer and number of training tokens, of other depths and
 widths. {THREE}""",
 }

@@ -28,8 +28,8 @@ METHODS = Path(__file__).with_name("methods")
 PICTURES = Path(__file__).parent / "pictures" / "results"
 PARTS: Mapping[str, Sequence[str]] = {
     "The method": (
-        "method_main", "method_rounds", "method_students", "method_larger", "method_noise", "method_learning", "method_gold",
-        "policies", "methods",
+        "method_main", "method_rounds", "method_students", "method_larger", "method_noise", "method_learning",
+        "method_gold", "policies", "methods",
     ),
     "The program": (
         "sampling", "sampling_vllm", "training", "loop_overhead", "answer_verification", "program_verification",
