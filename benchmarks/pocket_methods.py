@@ -94,6 +94,7 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
     },
     "strategies": {
         "cot": _plain("strategies=[cot]"),
+        "planning": _plain("strategies=[cot]", "mixing.transforms=[planning]", against="cot"),
         "kpdd": _plain("strategies=[kpdd]", against="cot"),
         "pot": _plain("strategies=[pot]"),
         "kpdd_pot": _plain("strategies=[kpdd_pot]", against="pot"),
