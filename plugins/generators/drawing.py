@@ -40,7 +40,8 @@ def invert(probabilities: Any, top_p: float, uniform: Any, likely: int = LIKELY)
     chosen = _passed(ordered, tokens, top_p, uniform)
     open_ = ordered.sum(dim=-1) <= (top_p if top_p < 1 else uniform)  # (B,)
     if tokens.shape[1] < probabilities.shape[1] and bool(open_.any()):
-        chosen[open_] = _passed(*probabilities[open_].sort(dim=-1, descending=True), top_p, uniform[open_])
+        ordered, tokens = probabilities[open_].sort(dim=-1, descending=True)
+        chosen[open_] = _passed(ordered, tokens, top_p, uniform[open_])
     return chosen
 
 
