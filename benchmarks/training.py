@@ -94,7 +94,14 @@ def run_of_rounds(number: int) -> None:
             if name.startswith("train"):
                 seconds.append(clock.ends[0] - began)
 
-    settings = {"strategies": list(STRATEGIES), "stopping.rounds": number, "stopping.patience": 9}
+    settings = {
+        "strategies": list(STRATEGIES),
+        "dataset.options": {"train": 24, "validation": 8, "test": 8},
+        "training.warm_up_epochs": 1,
+        "rollout.samples": 1,
+        "stopping.rounds": number,
+        "stopping.patience": 9,
+    }
     with tempfile.TemporaryDirectory() as folder:
         distill(preset="pocket-smoke", settings=settings, runs=folder, reporter=Timed())
     print(json.dumps({"seconds": seconds}))
