@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -43,7 +44,6 @@ def test_sampling(folder: Path) -> None:
     assert len(found["says"]) == 3
 
 
-@pytest.mark.slow
 def test_training(folder: Path) -> None:
     found = quick("training", folder)
     rates, starts, rounds = found["tables"]
