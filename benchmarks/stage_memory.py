@@ -4,7 +4,7 @@
 
 A run is made whose teacher is a file of recorded completions (`benchmarks/replayed.py`), once for each size, and each
 stage is done in a process of its own: `teach`, `verify`, `mix`, `train` (the pocket student on the mixture of round 0:
-all rows are made ready, 60,000 tokens are trained on), `rollout` (as many samples as the teacher's pool has, by that
+all rows are made ready, some 60,000 tokens are trained on), `rollout` (as many samples as the teacher's pool has, by that
 student, of four tokens each, so that it does not take hours), `evaluate` and `report`. Memory is the largest resident
 set of that process; what lies under it is Python, siked and the libraries that the stage imports.
 """
@@ -27,8 +27,8 @@ STAGES = ("teach", "verify", "mix", "train", "rollout", "evaluate", "report")
 ABOUT = (
     "The largest resident set of each stage's process, by the samples of the teacher's pool (a file that is played "
     "back; the student is the pocket world's). `rollout` draws as many again, of four tokens each; `train` makes all "
-    "rows of the mixture ready and trains on 60,000 tokens of them; `evaluate` answers 100 questions; `report` shows at "
-    "most 50,000 samples."
+    "rows of the mixture ready and trains on some 60,000 tokens of them; `evaluate` answers 100 questions; `report` "
+    "shows at most 50,000 samples."
 )
 
 
@@ -69,8 +69,7 @@ def changes(samples: int) -> dict[str, Any]:
         "rollout.mode": "free",
         "rollout.samples": samples // replayed.problems_for(samples),
         "rollout.max_tokens": 4,
-        "training.tokens_per_round": 60_000,
-        "training.warm_up_epochs": None,
+        "training.warm_up_epochs": min(1.0, 2_400 / samples),  # a quarter are chosen, of some 100 tokens each
     }
 
 
@@ -98,9 +97,9 @@ def describe(record: Record, found: dict[int, dict[str, Measured]]) -> None:
     by = sorted(rows, key=lambda row: -row["grows by, KiB a sample"])
     top = max(STAGES, key=lambda name: found[most][name].peak_mib)
     record.say(
-        f"Most memory with {most:,} samples was taken by `{top}` ({found[most][top].peak_mib:,.0f} MiB). What grows most is "
-        f"`{by[0]['stage']}`, by {by[0]['grows by, KiB a sample']:.1f} KiB a sample, then `{by[1]['stage']}`, by "
-        f"{by[1]['grows by, KiB a sample']:.1f}."
+        f"Most memory with {most:,} samples was taken by `{top}` ({found[most][top].peak_mib:,.0f} MiB). What grows "
+        f"most is `{by[0]['stage']}`, by {by[0]['grows by, KiB a sample']:.1f} KiB a sample, then `{by[1]['stage']}`, "
+        f"by {by[1]['grows by, KiB a sample']:.1f}."
     )
     record.keep(measured={size: {name: [one.peak_mib, one.seconds] for name, one in done.items()}
                           for size, done in found.items()})  # fmt: skip
