@@ -46,7 +46,8 @@ def main() -> int:
     if given.part:
         answer(PARTS, given.part)
         return 0
-    record = Record("million", "A million samples, end to end", ABOUT)
+    size = "A million" if given.samples == 1_000_000 else f"{given.samples:,}"
+    record = Record("million", f"{size} samples, end to end", ABOUT)
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="million-") as folder:
         if shutil.disk_usage(folder).free < given.samples * BYTES_A_SAMPLE:
             raise SystemExit(f"{folder} has too little room for {given.samples:,} samples. Choose another --folder.")

@@ -4,9 +4,9 @@
 
 A run is made whose teacher is a file of recorded completions (`benchmarks/replayed.py`), once for each size, and each
 stage is done in a process of its own: `teach`, `verify`, `mix`, `train` (the pocket student on the mixture of round 0:
-all rows are made ready, some 60,000 tokens are trained on), `rollout` (as many samples as the teacher's pool has, by that
-student, of four tokens each, so that it does not take hours), `evaluate` and `report`. Memory is the largest resident
-set of that process; what lies under it is Python, siked and the libraries that the stage imports.
+all rows are made ready, some 60,000 tokens are trained on), `rollout` (as many samples as the teacher has drawn, by
+that student, of four tokens each, so that it does not take hours), `evaluate` and `report`. Memory is the largest
+resident set of that process; what lies under it is Python, siked and the libraries that the stage imports.
 """
 
 from __future__ import annotations
