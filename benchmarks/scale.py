@@ -115,14 +115,11 @@ def sampling(record: Record, requests: int, repeats: int) -> None:
         Picture(place, "sampling", "times one worker, median", "times one worker, least", "times one worker, most",
                 reference=1, reading="2 would be twice as fast as one worker.")
     )  # fmt: skip
-    gain, cost = (
-        ratios(rates["Ray, 2 workers"], rates["Ray, 1 worker"]),
-        ratios(rates["Ray, 1 worker"], rates["without Ray"]),
-    )
+    gain, cost = ratios(rates["Ray, 2 workers"], one), ratios(one, rates["without Ray"])
     record.say(
         f"Two workers of a Ray cluster sampled {gain['median']:.2f} times as fast as one ({gain['least']:.2f} to "
-        f"{gain['most']:.2f}); one worker, {cost['median']:.2f} times as fast as without Ray. {same:.1%} of the texts were "
-        "the same."
+        f"{gain['most']:.2f}); one worker, {cost['median']:.2f} times as fast as without Ray. {same:.1%} of the texts "
+        "were the same."
     )
     record.keep(sampling={name: [turn.answer for turn in turns] for name, turns in done.items()})
 
@@ -135,7 +132,7 @@ def _rows(
     also: str,
     seconds: dict[str, list[float]],
 ) -> list[dict[str, Any]]:
-    """A row for each way: its rates, how many times as fast it is as `base` in the same turn, and seconds of its own."""
+    """A row for each way: its rates, how many times as fast as `base` in the same turn, and seconds of its own."""
 
     def columns(name: str, values: list[float], digits: int) -> dict[str, float]:
         return {f"{name}, {which}": value for which, value in spread(values, digits).items()}
@@ -235,12 +232,9 @@ def sample(requests: int, workers: int) -> dict[str, Any]:
         name, options = "ray", {"generator": name, **options, "workers": workers, "address": "local"}
     generator = registry.create("generator", name, options)
     form = StudentFormat.build(["cot", "pot"], "<{strategy}>\n", "")
-    problems = (
-        registry.create("dataset", "pocket", {"train": requests, "validation": 1, "test": 1}).load("train").problems
-    )
-    asked = [
-        Request(one, None, form.prompt(one.question), 0, seed) for seed, one in enumerate(made.load("train").problems)
-    ]
+    made = registry.create("dataset", "pocket", {"train": requests, "validation": 1, "test": 1})
+    problems = made.load("train").problems
+    asked = [Request(one, None, form.prompt(one.question), 0, seed) for seed, one in enumerate(problems)]
     began = time.perf_counter()
     generator.open()
     opened = time.perf_counter()
