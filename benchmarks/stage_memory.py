@@ -5,7 +5,7 @@
 A run is made whose teacher is a file of recorded completions (`benchmarks/replayed.py`), once for each size, and each
 stage is done in a process of its own: `teach`, `verify`, `mix`, `train` (the pocket student on the mixture of round 0:
 all rows are made ready, some 60,000 tokens are trained on), `rollout` (as many samples as the teacher has drawn, by
-that student, of four tokens each, so that it does not take hours), `evaluate` and `report`. Memory is the largest
+that student, of one token each, so that it does not take hours), `evaluate` and `report`. Memory is the largest
 resident set of that process; what lies under it is Python, siked and the libraries that the stage imports.
 """
 
@@ -26,7 +26,7 @@ SIZES = [10_000, 100_000]
 STAGES = ("teach", "verify", "mix", "train", "rollout", "evaluate", "report")
 ABOUT = (
     "The largest resident set of each stage's process, by the samples of the teacher's pool (a file that is played "
-    "back; the student is the pocket world's). `rollout` draws as many again, of four tokens each; `train` makes all "
+    "back; the student is the pocket world's). `rollout` draws as many again, of one token each; `train` makes all "
     "rows of the mixture ready and trains on some 60,000 tokens of them; `evaluate` answers 100 questions; `report` "
     "shows at most 50,000 samples."
 )
@@ -68,7 +68,7 @@ def changes(samples: int) -> dict[str, Any]:
     return {
         "rollout.mode": "free",
         "rollout.samples": samples // replayed.problems_for(samples),
-        "rollout.max_tokens": 4,
+        "rollout.max_tokens": 1,
         "training.warm_up_epochs": min(1.0, 2_400 / samples),  # a quarter are chosen, of some 100 tokens each
     }
 
