@@ -25,7 +25,7 @@ from apart import Measured, answer, part, siked
 from record import RESULTS, Picture, Record, in_turns, ratios, spread
 from watched import GENERATION, IMPORTS, TRAINING, VERIFICATION, Calls, Clock, bare_calls, watched, weights
 
-CUT = ["dataset.options.train=1500", "dataset.options.validation=100", "dataset.options.test=150", "stopping.rounds=1"]
+CUT = ["dataset.options.train=600", "dataset.options.validation=60", "dataset.options.test=80", "stopping.rounds=1"]
 WORK = (GENERATION, VERIFICATION, TRAINING)
 START = "start of Python and of siked"
 ABOUT = (
@@ -83,6 +83,8 @@ def tell(record: Record, runs: list[Measured], bares: list[Measured], inside: Me
     alone = [one.seconds for one in bares]
     work = [sum(one.answer["spent"][kind] for kind in WORK) for one in bares]
     over = ratios(whole, alone)
+    cpu, cpu_alone = [one.cpu_s for one in runs], [one.cpu_s for one in bares]
+    of_cpu = ratios(cpu, cpu_alone)
     record.table(
         f"`siked distill`, {what}: seconds",
         [
@@ -91,6 +93,9 @@ def tell(record: Record, runs: list[Measured], bares: list[Measured], inside: Me
             {"": "the bare calls alone, when all is imported", **spread(work, 1)},
             {"": "ratio: run / bare process", **over},
             {"": "ratio: run / bare calls alone", **ratios(whole, work)},
+            {"": "CPU seconds: the run", **spread(cpu, 1)},
+            {"": "CPU seconds: the process of bare calls", **spread(cpu_alone, 1)},
+            {"": "ratio of CPU seconds", **of_cpu},
         ],
     )
     spent = inside.answer["spent"] | {START: inside.seconds - sum(inside.answer["spent"].values())}
@@ -107,13 +112,14 @@ def tell(record: Record, runs: list[Measured], bares: list[Measured], inside: Me
     record.picture(Picture(place, x="what", y="seconds", series="work", reading="What is no work is the run's own."))
     record.say(
         f"A run took {over['median']:.2f} times as long as its bare calls in a process of their own "
-        f"({over['least']:.2f} to {over['most']:.2f}). Inside one, {others:.1f} s were neither work nor imports: "
+        f"({over['least']:.2f} to {over['most']:.2f}), and {of_cpu['median']:.2f} times their CPU time "
+        f"({of_cpu['least']:.2f} to {of_cpu['most']:.2f}). Inside one, {others:.1f} s were neither work nor imports: "
         f"{100 * others / inner:.1f} % of the {inner:.0f} s of work. Python, siked and the libraries took "
         f"{spent[IMPORTS] + spent[START]:.1f} s to load, once a run; bare calls need that as well."
     )
     record.keep(
         run_s=whole, bare_s=alone, work_s=work, bare_spent=[one.answer["spent"] for one in bares], inside_spent=spent,
-        cpu_s={"run": [one.cpu_s for one in runs], "bare": [one.cpu_s for one in bares]},
+        cpu_s={"run": cpu, "bare": cpu_alone},
         calls=bares[0].answer["calls"],
     )  # fmt: skip
 

@@ -5,8 +5,8 @@
 
 Nothing here was run on a GPU. Measured, and read from the files of results beside this script, is what siked's own
 work takes for a sample on one core: to ask for it and write it, to judge it, to open it in the ledger and mix it
-(`million`), the memory of each stage (`stage_memory`), and what a sample takes on disk (`pool_scale`, where it is there,
-else `million`). Assumed, and yours to set, are what a GPU writes, how long a sample is, and what a GPU costs.
+(`million`), the memory of each stage (`stage_memory`), and what a sample takes on disk (`pool_scale`, where that is
+there, else `million`). Assumed, and yours to set, are what a GPU writes, how long a sample is, and what a GPU costs.
 
 The model is as simple as it looks. A stage's time is samples times its time for one. Sampling is divided by the GPUs.
 Writing goes on beside sampling, in one process. Judging follows sampling, in one process that hands programs to others
