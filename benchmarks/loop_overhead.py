@@ -25,7 +25,7 @@ from apart import Measured, answer, part, siked
 from record import RESULTS, Picture, Record, in_turns, ratios, spread
 from watched import GENERATION, IMPORTS, TRAINING, VERIFICATION, Calls, Clock, bare_calls, watched, weights
 
-CUT = ["dataset.options.train=600", "dataset.options.validation=60", "dataset.options.test=80", "stopping.rounds=1"]
+CUT = ["dataset.options.train=400", "dataset.options.validation=40", "dataset.options.test=50", "stopping.rounds=1"]
 WORK = (GENERATION, VERIFICATION, TRAINING)
 START = "start of Python and of siked"
 ABOUT = (

@@ -29,7 +29,9 @@ def recipe(folder: Path, samples: int, **changes: Any) -> dict[str, Any]:
     """Of the run, as plain values."""
     from siked_core.recipe import resolve
 
-    data = {"name": "pocket", "options": {"train": problems_for(samples), "validation": 100, "test": 100}}
+    count = problems_for(samples)
+    asked = min(100, count)
+    data = {"name": "pocket", "options": {"train": count, "validation": asked, "test": asked}}
     made: dict[str, Any] = resolve(
         None,
         {

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import replayed
-from apart import Measured, answer, part
+from apart import Measured, answer, part, siked
 from record import RESULTS, Picture, Record
 
 SIZES = [10_000, 100_000]
@@ -146,8 +146,6 @@ def evaluate(folder: str) -> dict[str, Any]:
 
 
 def report(folder: str) -> dict[str, Any]:
-    from apart import siked
-
     with redirect_stdout(sys.stderr):
         siked("report", str(Path(folder) / "runs" / replayed.NAME))
     return {}
