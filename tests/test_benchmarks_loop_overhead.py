@@ -32,6 +32,7 @@ def here(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return benchmark
 
 
+@pytest.mark.slow
 def test_a_run_and_its_bare_calls_agree(here: ModuleType, tmp_path: Path) -> None:
     from siked_core import launch
     from siked_core.pool import Pool

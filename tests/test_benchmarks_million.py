@@ -45,6 +45,7 @@ def test_samples_go_from_the_file_to_the_mixture(run: Callable[..., dict[str, An
     assert [row["stage"].partition(":")[0] for row in found["tables"][0]["rows"]] == ["teach", "verify", "mix"]
 
 
+@pytest.mark.slow
 def test_every_stage_is_measured(
     load: Callable[[Path], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
