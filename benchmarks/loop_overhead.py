@@ -102,14 +102,14 @@ def tell(record: Record, runs: list[Measured], bares: list[Measured], inside: Me
     total = inside.seconds
     apart = {name: round(seconds, 1) for name, seconds in sorted(spent.items(), key=lambda item: -item[1])}
     rows = [
-        {"what": name, "work": "work" if name in WORK else "", "seconds": seconds,
+        {"what": name, "kind": "work" if name in WORK else "overhead", "seconds": seconds,
          "% of the run": round(100 * seconds / total, 2)}
         for name, seconds in apart.items()
     ]  # fmt: skip
     place = record.table(f"inside one run ({total:.0f} s): what each second went into", rows)
     others = sum(seconds for name, seconds in spent.items() if name not in (*WORK, IMPORTS, START))
     inner = sum(spent[kind] for kind in WORK)
-    record.picture(Picture(place, x="what", y="seconds", series="work", reading="What is no work is the run's own."))
+    record.picture(Picture(place, x="what", y="seconds", series="kind", reading="What is no work is the run's own."))
     record.say(
         f"A run took {over['median']:.2f} times as long as its bare calls in a process of their own "
         f"({over['least']:.2f} to {over['most']:.2f}), and {of_cpu['median']:.2f} times their CPU time "
