@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -69,7 +69,9 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
         "siked": Arm(("strategies=[cot, pot, l2m]",)),
         "alpha, 0.8 to 0.2": _rounds("mixing.policy={name: alpha, options: {alpha: 0.8, to: 0.2, rounds: 2}}"),
         "rft": _rounds("mixing.policy=rft", "mixing.keep=null"),
-        "tata": _rounds("mixing.policy=tata"),
+        "siked, 4 samples": _rounds("rollout.samples=4"),
+        # With one sample of each strategy its mixture is that of adaptive mixing per problem, row by row.
+        "tata, 4 samples": replace(_rounds("rollout.samples=4", "mixing.policy=tata"), against="siked, 4 samples"),
         "smart": _rounds("mixing.policy=smart", "rollout.mode=both"),
         "star": _rounds(layer="star"),
         "rarity": _rounds("mixing.policy=rarity"),
