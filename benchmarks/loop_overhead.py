@@ -176,7 +176,6 @@ class Again:
         self._folder, self._clock, self._registry = folder, clock, Registry.discover()
         self._verifiers: dict[str, Any] = {}
         self._generator: tuple[str, Any] = ("", None)
-        self._trainings = 0
 
     def ask(self, kind: str, asked: Any) -> Any:
         """What comes back."""
@@ -220,7 +219,6 @@ class Again:
         from siked_core.reporting import SilentProgress
         from siked_core.training import fit
 
-        self._trainings += 1
         here = Path(tempfile.mkdtemp(dir=self._folder, prefix="bare-"))
         unkept = asked["recipe"].model_copy(update={"args": {**asked["recipe"].args, "save_strategy": "no"}})
         places = {"destination": here / "student", "checkpoints": here / "checkpoints", "recipe": unkept}
