@@ -112,12 +112,16 @@ class Strategy(Plugin):
 
     def teacher_prompt(self, problem: Problem) -> Prompt:
         """What the teacher is asked: the instruction, the worked examples as earlier turns, the question."""
+        return Prompt((*self._earlier_turns, Message("user", self.bank.render(problem.question))))
+
+    @cached_property
+    def _earlier_turns(self) -> tuple[Message, ...]:
+        """What stands before every question. Made once: a large pool has hundreds of thousands of prompts at a time."""
         messages = [Message("system", self.bank.instruction)] if self.bank.instruction else []
         for shot in self.bank.shots[: self.options.shots]:
             messages.append(Message("user", self.bank.render(shot.question)))
             messages.append(Message("assistant", shot.completion))
-        messages.append(Message("user", self.bank.render(problem.question)))
-        return Prompt(tuple(messages))
+        return tuple(messages)
 
     @property
     def turns(self) -> str:

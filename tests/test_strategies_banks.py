@@ -103,3 +103,13 @@ def test_a_recipe_can_replace_bank_shots_and_instruction(strategy_type: type[Str
     assert [message.content for message in messages] == ["Q a ?", "b", "Q How many? ?"]
     with pytest.raises(DataError, match="Cannot read the prompt bank"):
         strategy_type({"bank": str(tmp_path / "absent.yaml")}).teacher_prompt(problem)
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_prompts_share_what_stands_before_the_question(shots: int) -> None:
+    """A pool of a hundred thousand prompts holds the worked examples once."""
+    strategy = ChainOfThought({"shots": shots, "instruction": "Think."})
+    one, other = (strategy.teacher_prompt(Problem(id, f"{id} + 1?", "2")).messages for id in ("1", "2"))
+    assert [message.role for message in one] == ["system", *["user", "assistant"] * shots, "user"]
+    assert all(mine is theirs for mine, theirs in zip(one[:-1], other[:-1], strict=True))
+    assert (one[-1].content, other[-1].content) == tuple(strategy.bank.render(f"{id} + 1?") for id in ("1", "2"))

@@ -59,20 +59,20 @@ def verify(run: Run, pool: str, dataset: str | None = None, split: str = "train"
         _need_gold(verifiers, known)
         attempts = attempts_of(run, pool, verifiers)
         todo = _todo(run, pool, attempts, known, verifiers)
-        notes["worked"] = bool(todo)
+        notes["worked"] = not todo.is_empty()
         judges = present_judges(run, verifiers)
         names = {judges[name]: verifier.name for name, verifier in verifiers.items()}
         notes["judges"] = judges_of(run, pool) | names  # `siked why` names them, whatever the recipe says then
-        if todo and run.recipe.allow_unsafe_exec:
+        if notes["worked"] and run.recipe.allow_unsafe_exec:
             notes["allow_unsafe_exec"] = True  # also where it was allowed for one command, not in the run's recipe
         bench = _Bench(run, known, verifiers, informed=is_hinted(pool))
         with run.reporter.stage(f"verify {pool}", attempts.height, "samples") as progress:
-            progress.advance(attempts.height - len(todo))
+            progress.advance(attempts.height - todo.height)
             with _Held(run.verdicts(pool)) as held:
                 for chunk in _chunks(todo, verifiers):
                     held.add(bench.judge(chunk))
                     progress.advance(len(chunk))
-            table = attempts_of(run, pool, verifiers) if todo else attempts
+            table = attempts_of(run, pool, verifiers) if notes["worked"] else attempts
             table = table.filter(pl.col("status").is_not_null())
             asked = _asked(run, pool, attempts, len(known))
             summary = summarise(table, asked, set_aside=attempts.height - table.height)
@@ -157,7 +157,7 @@ def judges_of(run: Run, pool: str) -> dict[str, str]:
 
 def _todo(
     run: Run, pool: str, attempts: pl.DataFrame, known: Mapping[str, Problem], verifiers: Mapping[str, Verifier]
-) -> list[Row]:
+) -> pl.DataFrame:
     """The samples without a verdict, and those of a problem that is judged as a whole and has one without; with their
     texts and their evidence."""
     import polars as pl
@@ -165,34 +165,35 @@ def _todo(
     together = pl.col("strategy").is_in(whole(verifiers))
     missing = attempts.filter(pl.col("status").is_null())
     if missing.is_empty():
-        return []
+        return missing
     unfinished = missing.filter(together).get_column("problem_id").unique()
     asked = pl.col("status").is_null() | (together & pl.col("problem_id").is_in(unfinished.implode()))
     keys = attempts.filter(asked).select("key")
     samples = samples_of(run, pool).lazy()
     rows = with_evidence(samples, known.values(), whole(verifiers)).collect()
-    todo: list[Row] = rows.join(keys, on="key", how="semi", maintain_order="left").to_dicts()
-    return todo
+    return rows.join(keys, on="key", how="semi", maintain_order="left")
 
 
-def _chunks(todo: list[Row], verifiers: Mapping[str, Verifier]) -> Iterator[list[Row]]:
+def _chunks(todo: pl.DataFrame, verifiers: Mapping[str, Verifier]) -> Iterator[list[Row]]:
     """Batches for the verifiers: one strategy after another, so that they are full; problems judged as a whole stay
-    together."""
+    together. Rows become Python's a batch at a time: a large pool's would fill the memory."""
+    import polars as pl
 
-    def whole(row: Row) -> bool:
-        return row["strategy"] is not None and verifiers[row["strategy"]].scope == "problem"
-
-    single = sorted((row for row in todo if not whole(row)), key=lambda row: row["strategy"] or "")
-    yield from (single[start : start + CHUNK] for start in range(0, len(single), CHUNK))
-    together: list[Row] = []
-    rows = sorted((row for row in todo if whole(row)), key=lambda row: row["problem_id"])
-    for place, row in enumerate(rows):
-        if len(together) >= CHUNK and row["problem_id"] != rows[place - 1]["problem_id"]:
-            yield together
-            together = []
-        together.append(row)
-    if together:
-        yield together
+    if todo.is_empty():
+        return
+    together = pl.col("strategy").is_in(whole(verifiers)).fill_null(False)
+    single = todo.filter(~together).sort(pl.col("strategy").fill_null(""), maintain_order=True)
+    for part in single.iter_slices(CHUNK):
+        yield part.to_dicts()
+    rows = todo.filter(together).sort("problem_id", maintain_order=True)
+    start = end = 0
+    for length in rows.get_column("problem_id").rle().struct.field("len"):
+        end += length
+        if end - start >= CHUNK:
+            yield rows[start:end].to_dicts()
+            start = end
+    if start < end:
+        yield rows[start:end].to_dicts()
 
 
 class _Held:
