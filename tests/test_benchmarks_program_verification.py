@@ -15,6 +15,7 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "program_verification.py"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is caged elsewhere")
 
 
+@pytest.mark.slow
 def test_it_runs_and_leaves_its_results(tmp_path: Path) -> None:
     small = ["--programs", "20", "--baseline-programs", "6", "--repeats", "1", "--workers", "2"]
     command = [sys.executable, str(SCRIPT), *small, "--results", str(tmp_path)]
