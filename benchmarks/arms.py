@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,14 @@ class Outcome:
     """Tokens that round 0 was trained on."""
     sampled: int = 0
     """Tokens that students sampled in the rollouts up to its round, prompts and completions."""
+    oracle: str = ""
+    """A 1 for each problem that some forced strategy solves, else a 0; empty where not all were forced."""
+    suited: Mapping[str, float] = field(default_factory=dict)
+    """Of the oracle's solved problems, each one's credit divided evenly among the strategies that solve it."""
+    curve: Sequence[tuple[int, int, float]] = ()
+    """Of every round, where asked for: its number, tokens trained on up to it, accuracy in per cent."""
+    seconds: float = 0.0
+    """Of the run's stages; a fork's are its own."""
 
     @property
     def accuracy(self) -> float:
@@ -87,23 +95,42 @@ class Outcome:
         return 100 * self.right.count("1") / len(self.right)
 
 
-def outcome(path: Path, split: str) -> Outcome:
-    """Of a finished run."""
+def outcome(path: Path, split: str, curve: bool = False) -> Outcome:
+    """Of a finished run; with `curve`, every round's student is asked the split's problems, by its own choice."""
     with attach(path, Registry.discover(), SilentReporter()) as run:
         report = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
         best, home = report["chosen_round"], run.recipe.dataset.name
         student = f"round-{best}"
         card = evaluate(run, student, home, split)
         answered = results_of(run, student, home, split)
+        names = run.recipe.strategy_names
+        solvers = [[name for name in names if one.forced.get(name)] for one in answered]
+        whole = all(set(names) <= set(one.forced) for one in answered)
+        solved = sum(bool(names) for names in solvers) if whole else 0
+        warm_up = read_side_file(run.student("round-0"))["training_tokens"]
         return Outcome(
             "".join("1" if one.right else "0" for one in answered),
             digest([one.problem_id for one in answered]),
             best,
             sum(one["training_tokens"] for one in report["rounds"][1 : best + 1]),
             {one.strategy: one.share for one in card.strategies},
-            read_side_file(run.student("round-0"))["training_tokens"],
+            warm_up,
             sum(_sampled(run, round) for round in range(1, best + 1)),
+            "".join("1" if names else "0" for names in solvers) if whole else "",
+            {name: sum(1 / len(one) for one in solvers if name in one) / solved for name in names} if solved else {},
+            _curve(run, report["rounds"], warm_up, split) if curve else (),
+            report["spending"]["total"]["seconds"],
         )
+
+
+def _curve(run: Run, rounds: Sequence[Mapping[str, Any]], warm_up: int, split: str) -> list[tuple[int, int, float]]:
+    found, tokens, home = [], warm_up, run.recipe.dataset.name
+    for one in rounds:
+        tokens += one["training_tokens"] if one["round"] else 0
+        evaluate(run, one["student"], home, split)
+        own = [answer.own for answer in results_of(run, one["student"], home, split)]
+        found.append((one["round"], tokens, 100 * sum(own) / len(own)))
+    return found
 
 
 def run_name(seed: int, arm: str) -> str:
@@ -186,13 +213,20 @@ class Results:
                 kept = json.loads(line)
                 self._kept[_key(kept)] = kept
 
-    def of(self, preset: str, settings: Sequence[str], split: str, make: Callable[[], Path]) -> Outcome:
+    def kept(self, preset: str, settings: Sequence[str], split: str) -> Outcome | None:
+        """An arm's outcome, if the file has it."""
+        kept = self._kept.get(_key({"preset": preset, "settings": list(settings), "split": split}))
+        return None if kept is None else Outcome(**kept["outcome"])
+
+    def of(
+        self, preset: str, settings: Sequence[str], split: str, make: Callable[[], Path], curve: bool = False
+    ) -> Outcome:
         """An arm's outcome: from the file, or of the run that `make` finishes."""
         mine = {"preset": preset, "settings": list(settings), "split": split}
-        kept = self._kept.get(_key(mine))
-        if kept is not None:
-            return Outcome(**kept["outcome"])
-        found = outcome(make(), split)
+        known = self.kept(preset, settings, split)
+        if known is not None:
+            return known
+        found = outcome(make(), split, curve)
         if self._file is not None:
             line = json.dumps(mine | {"outcome": asdict(found), "with": versions()}, ensure_ascii=False)
             with self._file.open("a", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
 """What each method comes to in the pocket world, beside the method that it departs from.
 
-    python benchmarks/pocket_methods.py --seeds 21 22 23 --json methods.json --table methods.md
+    python benchmarks/pocket_methods.py --seeds 21 22 23
 
 Three groups, each with arms of equally many problems, of which every arm names the one that it is held against:
 
@@ -16,7 +16,6 @@ corrected by Holm's procedure within a group; with one, the interval for matched
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name
+from record import RESULTS, Record, Row
 
 from siked_core.paired import Paired
 from siked_core.scorecard import Score
@@ -58,6 +58,12 @@ def _loss(*settings: str, against: str = "sft") -> Arm:
     return Arm((*_LEARNT, *settings), against)
 
 
+ABOUT = """What each method comes to in the pocket world, beside the one that it departs from. *rounds*: the preset
+`pocket` with another policy, transform, way to sample or selector, from one warm-up; *objectives*: plain distillation
+of chains of thought, 1,000 problems for three epochs, with another loss; *strategies*: plain distillation of other
+ways to write a solution down, 1,500 problems. 300 test problems, greedy. With several seeds differences have Student's
+t over the seeds, corrected within a group (Holm); with one, the interval for matched pairs, of other problems only."""
+
 GROUPS: Mapping[str, Mapping[str, Arm]] = {
     "rounds": {
         "siked": Arm(("strategies=[cot, pot, l2m]",)),
@@ -76,6 +82,7 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
         "sft": _loss(against=""),
         "kpod": _loss("training.objective=kpod"),
         "upft, 8 tokens": _loss("training.objective={name: upft, options: {tokens: 8, whole: 0.25}}"),
+        "dual": _loss("training.objective=dual"),
         "sft, 4 samples": _loss("teacher.samples=4"),
         "edit, 4 samples": _loss("teacher.samples=4", "training.objective=edit", against="sft, 4 samples"),
         "edit, 4 samples, others 0.1": _loss(
@@ -107,36 +114,34 @@ def difference(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[float, float, 
     return 100 * paired.difference, 100 * low, 100 * high
 
 
-def table(group: Mapping[str, Arm], found: Mapping[int, Mapping[str, Outcome]]) -> list[str]:
-    """Lines of Markdown."""
+def rows(group: Mapping[str, Arm], found: Mapping[int, Mapping[str, Outcome]]) -> list[Row]:
+    """Of a group's table."""
     against = {name: arm.against for name, arm in group.items() if arm.against}
     pairs = {
         name: [(arms[name], arms[other]) for arms in found.values() if name in arms and other in arms]
         for name, other in against.items()
     }
     tested = holm({name: [ahead(*pair) for pair in both] for name, both in pairs.items()})
-    lines = [
-        "| method | right, in % | against | ahead, in points | warm-up, rounds | sampled tokens | chooses, in % |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    made: list[Row] = []
     for name in group:
         mine = [arms[name] for arms in found.values() if name in arms]
         if not mine:
             continue
         alone, corrected = difference(pairs.get(name, [])), tested.get(name)
         gap = (corrected.mean, corrected.low, corrected.high) if corrected else alone
-        shares = mean_shares(mine)
-        cells = [
-            name,
-            _accuracy(mine),
-            against.get(name, ""),
-            f"{gap[0]:+.1f} ({gap[1]:+.1f} to {gap[2]:+.1f})" if gap else "",
-            f"{_mean(one.warm_up for one in mine):,.0f}, {_mean(one.trained for one in mine):,.0f}",
-            f"{_mean(one.sampled for one in mine):,.0f}",
-            ", ".join(f"{one} {share:.0f}" for one, share in shares.items()),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        made.append(
+            {
+                "arm": name,
+                "right, in %": _accuracy(mine),
+                "against": against.get(name, ""),
+                "ahead by, in points": f"{gap[0]:+.1f} ({gap[1]:+.1f} to {gap[2]:+.1f})" if gap else "",
+                "warm-up's tokens": round(_mean(one.warm_up for one in mine)),
+                "rounds' tokens": round(_mean(one.trained for one in mine)),
+                "sampled tokens": round(_mean(one.sampled for one in mine)),
+                "chooses, in %": ", ".join(f"{one} {share:.0f}" for one, share in mean_shares(mine).items()),
+            }
+        )
+    return made
 
 
 def _accuracy(outcomes: Sequence[Outcome]) -> str:
@@ -168,13 +173,10 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="only these, and those that they are held against")
     parser.add_argument("--runs", type=Path, default=Path("runs/methods"), help="folder of the runs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill")
-    parser.add_argument("--results", type=Path, help="file of finished arms: those are not run again")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--table", type=Path, help="write the tables, in Markdown, to this file")
+    parser.add_argument("--results", type=Path, default=RESULTS / "pocket_methods.jsonl", help="finished arms")
     options = parser.parse_args()
     results = Results(options.results)
-    tables: dict[str, list[str]] = {}
-    values: dict[str, dict[str, dict[int, dict[str, object]]]] = {}
+    made = Record("methods", "One method at a time", ABOUT)
     for kind in options.groups:
         group = GROUPS[kind]
         wanted = set(options.arms or group) | {group[name].against for name in options.arms or [] if name in group}
@@ -192,21 +194,10 @@ def main() -> None:
                 one = results.of(preset_of(options, group[name]), mine, "test", partial(run_of, name))
                 found[seed][name] = one
                 print(f"seed {seed}, {name}: {one.accuracy:.1f}", flush=True)
-        tables[kind] = table(group, found)
-        values[kind] = {
-            name: {
-                seed: {"accuracy": arms[name].accuracy, "round": arms[name].round, "shares": dict(arms[name].shares)}
-                for seed, arms in found.items()
-                if name in arms
-            }
-            for name in group
-        }
-    text = "\n\n".join("\n".join([f"**{kind}**", "", *lines]) for kind, lines in tables.items()) + "\n"
-    if options.json:
-        options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    if options.table:
-        options.table.write_text(text, encoding="utf-8")
-    print(text)
+        made.table(kind, rows(group, found))
+    print("\n".join(made.lines()))
+    if not options.arms:
+        made.write()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Which mixing policy makes the better student of the pocket world, at equal sampling and equal training?
 
-    python benchmarks/pocket_policies.py --seeds 101 102 103 --split validation --json policies.json
+    python benchmarks/pocket_policies.py --seeds 101 102 103 --split validation
 
 For every seed, which seeds the problems, the teacher, training and sampling, one run for each arm. The arms of several
 strategies are forks of the first one's run, so that they share its problems, the teacher's pool, the warm-up and its
@@ -13,21 +13,20 @@ Differences to `--of` are paired by problem, with Student's t over the seeds. Of
 corrected by Holm's procedure, and each interval has the level at which Holm tests that difference.
 
 Runs are `siked distill` in a process of its own; a finished one is not repeated, an interrupted one goes on. Results of
-seeds that were run elsewhere are read from `--results`, to which this adds its own.
+seeds that were run elsewhere are read from `--results`, to which this adds its own. The table goes into the results
+that docs/results.md is made of (`policies`); on the validation split, which is for designing, it is only printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name
+from record import RESULTS, Record, Row
 
 PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
 """Orders of SIKeD's biased mixing."""
@@ -72,8 +71,8 @@ def settings_of(options: argparse.Namespace, seed: int, settings: Sequence[str])
     return [*every, *options.set, *settings]
 
 
-def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str], dict[str, Any]]:
-    """Lines of Markdown, and the same as plain values."""
+def record(found: Mapping[int, Mapping[str, Outcome]], of: str) -> Record:
+    """The table, and what it comes to."""
     names = list(dict.fromkeys(name for by_arm in found.values() for name in by_arm))
     gaps = {
         name: [ahead(by_arm[of], by_arm[name]) for by_arm in found.values() if name in by_arm and of in by_arm]
@@ -81,32 +80,31 @@ def table(found: Mapping[int, Mapping[str, Outcome]], of: str) -> tuple[list[str
         if name != of
     }
     tested = holm(gaps)
-    lines = [
-        f"| policy | right, in % | {of} ahead by, in points | p (Holm) | by seed | tokens of rounds | chooses, in % |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    values: dict[str, Any] = {}
+    rows: list[Row] = []
     for name in names:
         mine = [by_arm[name] for by_arm in found.values() if name in by_arm]
-        accuracies = {seed: by_arm[name].accuracy for seed, by_arm in found.items() if name in by_arm}
-        shares = mean_shares(mine)
-        difference = tested.get(name)
-        values[name] = {
-            "accuracy": accuracies,
-            "differences": gaps.get(name, []),
-            "difference": asdict(difference) if difference else None,
-            "shares": shares,
-            "training_tokens": float(np.mean([one.trained for one in mine])),
-        }
-        gap = f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})" if difference else ""
-        p = f"{difference.p:.3f}" if difference else ""
-        seeds = ", ".join(f"{accuracy:.1f}" for accuracy in accuracies.values())
-        chosen = ", ".join(f"{one} {share:.0f}" for one, share in shares.items())
-        mean = float(np.mean(list(accuracies.values())))
-        lines.append(
-            f"| {name} | {mean:.1f} | {gap} | {p} | {seeds} | {values[name]['training_tokens']:,.0f} | {chosen} |"
+        one = tested.get(name)
+        rows.append(
+            {
+                "arm": name,
+                "right, in %": round(float(np.mean([each.accuracy for each in mine])), 1),
+                f"{of} ahead by, in points": f"{one.mean:+.1f} ({one.low:+.1f} to {one.high:+.1f})" if one else "",
+                "p (Holm)": f"{one.p:.3f}" if one else "",
+                "by seed": ", ".join(f"{each.accuracy:.1f}" for each in mine),
+                "tokens of rounds": round(float(np.mean([each.trained for each in mine]))),
+                "chooses, in %": ", ".join(f"{strategy} {share:.0f}" for strategy, share in mean_shares(mine).items()),
+            }
         )
-    return lines, values
+    about = f"""Mixing policies and single strategies at equal sampling, with rounds of equally many tokens; seeds
+{", ".join(map(str, found))}. Differences to `{of}` are paired by problem, with Student's t over the seeds, and
+intervals and p-values are corrected for how many are tested (Holm)."""
+    made = Record("policies", "Mixing policies", about)
+    made.table("", rows)
+    beaten = [name for name, one in tested.items() if one.low > 0]
+    ahead_of_it = [name for name, one in tested.items() if one.high < 0]
+    made.say(f"`{of}` is ahead, beyond the corrected interval, of: {', '.join(beaten) or 'none'}.")
+    made.say(f"It is behind, beyond the corrected interval: {', '.join(ahead_of_it) or 'none'}.")
+    return made
 
 
 def main() -> None:
@@ -120,8 +118,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     parser.add_argument("--runs", type=Path, default=Path("runs/policies"), help="folder of the runs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill")
-    parser.add_argument("--results", type=Path, help="file of finished arms: those are not run again")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--results", type=Path, default=RESULTS / "pocket_policies.jsonl", help="finished arms")
     options = parser.parse_args()
     known = arms(options.strategies)
     first = next(iter(known))
@@ -143,11 +140,10 @@ def main() -> None:
             one = results.of(options.preset, mine, options.split, partial(run_of, name))
             found[seed][name] = one
             print(f"seed {seed}, {name}: {one.accuracy:.1f} (round {one.round})", flush=True)
-    lines, values = table(found, options.of)
-    document = {name: getattr(options, name) for name in ("preset", "strategies", "tokens", "split", "seeds", "set")}
-    if options.json:
-        options.json.write_text(json.dumps(document | {"arms": values}, indent=1) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    made = record(found, options.of)
+    print("\n".join(made.lines()))
+    if options.split == "test":
+        made.write()
 
 
 if __name__ == "__main__":

@@ -79,6 +79,13 @@ class Record:
         """What the figures come to, computed from them."""
         self._says.append(sentence)
 
+    def lines(self) -> list[str]:
+        """Its tables and sentences, in Markdown."""
+        found: list[str] = []
+        for table in self._tables:
+            found += [*([f"**{table['caption']}**", ""] if table["caption"] else []), *markdown(table["rows"]), ""]
+        return found + self._says
+
     def keep(self, **more: Any) -> None:
         """Raw figures that the page does not show."""
         self._more |= more
@@ -103,6 +110,21 @@ class Record:
         path = folder / f"{self.name}.json"
         write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         return path
+
+
+def markdown(rows: Sequence[Row]) -> list[str]:
+    """A table's lines, without columns that are empty throughout."""
+    columns = list(dict.fromkeys(column for row in rows for column, value in row.items() if value not in (None, "")))
+    lines = [f"| {' | '.join(columns)} |", f"|{'|'.join('---' for _ in columns)}|"]
+    return lines + [f"| {' | '.join(_shown(row.get(column)) for column in columns)} |" for row in rows]
+
+
+def _shown(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.replace("|", "\\|")
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.10g}"
 
 
 def spread(values: Sequence[float], digits: int = 2) -> dict[str, float]:

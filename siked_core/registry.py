@@ -154,7 +154,10 @@ class Registry:
             raise UnusablePluginError(f"The {kind.replace('_', ' ')} '{name}' cannot be used: {said}") from error
         except ValidationError as error:
             what = f"option of the {kind.replace('_', ' ')} '{name}':"
-            raise RecipeError(explain(error, plugin.options_type, what)) from None
+            line = explain(error, plugin.options_type, what)
+            if "model" in (options or {}) and "model" not in plugin.options_type.model_fields:
+                line += f" ('{name}:VALUE' is short for its option 'model', which it does not have.)"
+            raise RecipeError(line) from None
         made.equip(self.create)
         return made
 

@@ -146,6 +146,7 @@ def test_texts_of_others_stay_text(run: Run) -> None:
     assert text.rstrip().endswith("\n`````")
 
 
+@pytest.mark.slow
 def test_the_code_on_the_card_runs_as_printed(run: Run, tmp_path: Path) -> None:
     """In a fresh process, beside the folder that was released, as somebody does who has copied it."""
     release(run, tmp_path / "my student", licence="mit")

@@ -453,6 +453,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("victim", ["siked", "warden"])
 def test_whoever_is_killed_nothing_is_left(fake: Any, models: Path, tmp_path: Path, victim: str, number: int) -> None:

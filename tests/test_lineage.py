@@ -121,6 +121,7 @@ def test_each_reason_for_not_being_in_a_mixture(run: Run) -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_reason_agrees_with_the_mixtures(run: Run) -> None:
     """For all samples: no reason where it is in, a reason where it is not."""
     for pool in ("teacher", "round-1"):

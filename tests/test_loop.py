@@ -73,6 +73,7 @@ def test_whole_loop_and_its_report(tmp_path: Path, tiny: Path) -> None:
     assert json.loads(json.dumps(found.as_dict())) == again
 
 
+@pytest.mark.slow
 def test_rounds_of_different_mixtures_are_trained_on_as_many_tokens(tmp_path: Path, tiny: Path) -> None:
     """To a batch, as a budget of tokens is no whole number of steps; the warm-up keeps its epochs."""
     taken = {}

@@ -146,6 +146,8 @@ MISTAKES: dict[str, str] = {
     "distill --teacher openai": "Missing option of the generator 'openai': 'model'.",
     "distill --teacher openai:gpt-4o": "The environment variable OPENAI_API_KEY is not set",
     f"distill --set '{SERVER}{{model: x, base_url: localhost:8000}}}}'": "base_url must be a URL such as http://",
+    "distill --teacher replay:answers.jsonl": "'replay:VALUE' is short for its option 'model', which it does not",
+    "distill --set training.epochs=true": "Bad recipe key 'training.epochs': must be a number, not True.",
     f"distill --set '{SERVER}{{model: x, url: \"http://x\"}}}}'": "Unknown option of the generator 'openai': 'url'.",
     "distill --teacher replay": "Missing option of the generator 'replay': 'path'.",
     "distill --dataset gsm8k": "The teacher 'pocket' knows the pocket world only, not 'gsm8k'. Name one with --teacher",

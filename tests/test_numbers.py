@@ -247,7 +247,7 @@ pieces = st.sampled_from(
 
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(st.text(max_size=200), st.lists(pieces, max_size=60).map("".join)), st.integers(1, 400))
-def test_never_raises_and_takes_linear_time(text: str, times: int) -> None:
+def test_never_raises_and_never_hangs(text: str, times: int) -> None:
     text = (text * times)[:4096]
     started = time.process_time()
     read_number(text)
@@ -255,7 +255,7 @@ def test_never_raises_and_takes_linear_time(text: str, times: int) -> None:
     final_answer(text)
     same_answer(text, "5 apples")
     same_answer("5 apples", text)
-    assert time.process_time() - started < 0.25
+    assert time.process_time() - started < 5, "milliseconds as a rule; a pattern that backtracks takes minutes"
 
 
 @pytest.mark.skipif(not (DATA / "verification" / "verdicts.jsonl").exists(), reason=f"no verdicts under {DATA}")

@@ -41,12 +41,14 @@ def test_every_kind_has_a_template_and_a_command_that_uses_it() -> None:
     assert set(DATA) <= set(KINDS)
 
 
+@pytest.mark.slow
 def test_every_new_plugin_is_listed(installed: Any) -> None:
     listed = json.loads(installed.siked("plugins", "list", "--json"))
     found = {one["kind"]: (one["status"], one["distribution"]) for one in listed if one["name"] == NAME}
     assert found == {kind: ("active", f"siked-{kind}-{NAME}".replace("_", "-")) for kind in KINDS}
 
 
+@pytest.mark.slow
 def test_the_tests_that_come_with_every_package_pass(installed: Any, written: Path) -> None:
     done = installed.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib",
                          str(written))  # fmt: skip

@@ -120,6 +120,7 @@ def test_the_base_copies_and_reckons_a_little(model: Any, tokenizer: Any) -> Non
     assert right >= 20  # of 24
 
 
+@pytest.mark.slow
 def test_the_tokenizer_follows_from_the_corpus(tokenizer: Any) -> None:
     log = json.loads((BASE / "training_log.json").read_text(encoding="utf-8"))
     again = train_tokenizer(islice(documents(log["settings"]["corpus_seed"]), TOKENIZER_DOCUMENTS))

@@ -42,6 +42,7 @@ def open_run(folder: Path, recipe: Recipe) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_the_pilot_is_part_of_the_run_and_not_paid_for_again(tmp_path: Path, tiny: Path) -> None:
     recipe = recipe_of(tiny)
     calls = ToyTeacher.calls
@@ -97,6 +98,7 @@ def test_what_does_not_vary_is_quoted_as_it_is(tmp_path: Path, tiny: Path) -> No
     assert steps[0, "train"]["bytes"]["expected"] > 10_000
 
 
+@pytest.mark.slow
 def test_a_second_quote_draws_only_what_is_new_and_keeps_its_times(tmp_path: Path, tiny: Path) -> None:
     with open_run(tmp_path, recipe_of(tiny)) as run:
         first = quote(run, PILOT)

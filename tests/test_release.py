@@ -135,6 +135,7 @@ def test_without_a_converter(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_lm_eval_scores_as_siked_does(siked: Callable[..., Any], tmp_path: Path) -> None:
     told = json.loads(siked("distill", "--preset", "pocket-smoke", "--run", "mine", "-q", "--json").out)
     chosen = f"round-{told['chosen_round']}"
@@ -150,6 +151,7 @@ def test_lm_eval_scores_as_siked_does(siked: Callable[..., Any], tmp_path: Path)
     assert card["score"]["correct"] > 0
 
 
+@pytest.mark.slow
 def test_onto_the_hub(siked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
     from huggingface_hub import constants

@@ -150,6 +150,7 @@ def judged_and_then(act: Callable[..., None]) -> Callable[..., object]:
     return both
 
 
+@pytest.mark.slow
 def test_a_quote_tells_what_judging_costs(tmp_path: Path, tiny: Path) -> None:
     recipe = recipe_of(tiny)
     with open_run(tmp_path, recipe) as run:

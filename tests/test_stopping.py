@@ -115,6 +115,7 @@ def pretend(run: Run, student: str, right: int) -> None:
     write_results(path, [Result(one, place < right, "loud", "", "", True) for place, one in enumerate(ids)])
 
 
+@pytest.mark.slow
 def test_a_worse_round_is_rolled_back_and_the_next_goes_on_from_the_best(tmp_path: Path, tiny: Path) -> None:
     with begun(tmp_path, tiny) as run:
         found = distill(run)

@@ -106,6 +106,7 @@ def test_weights_of_one_are_the_plain_trainer(tiny: Path, tmp_path: Path) -> Non
     assert any(not torch.allclose(plain[name], zero[name]) for name in plain)
 
 
+@pytest.mark.slow
 def test_a_tag_is_learnt_by_how_often_it_stands_not_by_how_short_its_rationales_are(tiny: Path, tmp_path: Path) -> None:
     """In batches of like length the short strategy's tag would weigh several times as much as the long one's."""
     import torch

@@ -416,6 +416,7 @@ class Terminal:
         return bool(chunk)
 
 
+@pytest.mark.slow
 def test_a_run_is_watched_on_a_terminal_killed_and_its_watcher_says_so(tmp_path: Path) -> None:
     """Live at 80 and watched at 60 columns; the watcher is interrupted, the run killed, and interrupted when it goes
     on: each leaves the terminal as it was."""

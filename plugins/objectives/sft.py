@@ -19,14 +19,15 @@ class SupervisedFineTuning(Objective):
 
     def examples(self, rows: Sequence[TrainingRow], context: ObjectiveContext) -> list[TrainingExample]:
         """One example per row, in order. Token weights, each (T,), are left empty where the row weighs 1."""
-        return [self._weighted(context.tokenize(row), row.weight) for row in rows]
+        return [weighted(context.tokenize(row), row.weight) for row in rows]
 
-    @staticmethod
-    def _weighted(example: TrainingExample, weight: float) -> TrainingExample:
-        if weight == 1.0:
-            return example
-        own = example.weights or (1.0,) * len(example.input_ids)
-        return replace(example, weights=tuple(weight * token for token in own))
+
+def weighted(example: TrainingExample, weight: float) -> TrainingExample:
+    """The example with each token's weight times this."""
+    if weight == 1.0:
+        return example
+    own = example.weights or (1.0,) * len(example.input_ids)
+    return replace(example, weights=tuple(weight * token for token in own))
 
 
 @hookimpl

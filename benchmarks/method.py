@@ -1,0 +1,268 @@
+"""SIKeD against its rivals in the pocket world: one main table, and what becomes of it as one thing is varied.
+
+    python benchmarks/method.py                                   # everything, as `make results-method` does
+    python benchmarks/method.py --studies main --seeds 31 32      # a part
+
+Studies, each a file of results of its own, with arms that are runs of `siked distill` (`arms.py`):
+
+- *main*: at the laboratory's size (`pocket-full`), 5 seeds: every policy, selector and rival.
+- *rounds*, *noise*, *learning*, *gold*, *students*: at the size of `pocket`, 3 seeds: combined, adaptive and utility.
+
+Within a study and seed all arms share the problems, the teacher's answers and, where they have the same strategies, the
+warm-up: they are forks of one run. Every round is trained on equally many tokens and samples equally often; the student
+of an arm is its round that is best on validation; all answer the same test problems by their own choice, greedily.
+Seeds were used for nothing else: 1-5, 11-15 and 21-25 for earlier reports, 101-103 for design.
+
+It goes on where it was stopped: a finished arm is a line of `benchmarks/results/method.jsonl` and not run again, an
+unfinished one continues as any run does. The tables are written after every arm, of what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name, t_point
+from method_studies import ADAPTIVE, BASE_TOKENS, BASES, Study, preset_of, settings_of, studies
+from record import RESULTS, Picture, Record, Row
+
+
+def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> Record:
+    """The table of all arms, each held against adaptive mixing, and accuracy against tokens."""
+    record = Record(name, study.title, study.about)
+    gaps = {
+        place: [ahead(arms[place], arms[0]) for arms in found.values() if place in arms and 0 in arms]
+        for place in range(1, len(study.cells))
+    }
+    tested = holm({str(place): values for place, values in gaps.items()})
+    rows: list[Row] = []
+    for place, cell in enumerate(study.cells):
+        mine = [arms[place] for arms in found.values() if place in arms]
+        if not mine:
+            continue
+        corrected = tested.get(str(place))
+        low, mean, high = interval([one.accuracy for one in mine])
+        gap = f"{corrected.mean:+.1f} ({corrected.low:+.1f} to {corrected.high:+.1f})" if corrected else ""
+        rows.append(
+            {
+                "arm": cell.arm,
+                "seeds": len(mine),
+                "right, in %": round(mean, 1),
+                "by seed": ", ".join(f"{one.accuracy:.1f}" for one in mine),
+                f"ahead of {ADAPTIVE}": gap or ", ".join(f"{value:+.1f}" for value in gaps.get(place, [])),
+                "p (Holm)": f"{corrected.p:.3f}" if corrected else "",
+                "oracle": _share(mine),
+                "chooses, in %": _parts(mean_shares(mine)),
+                "suited, in %": _parts(_suited(mine)),
+                "trained tokens": round(float(np.mean([one.warm_up + one.trained for one in mine]))),
+                "sampled tokens": round(float(np.mean([one.sampled for one in mine]))),
+            }
+        )
+        if not math.isnan(low):
+            rows[-1] = {**rows[-1], "right, in %": f"{mean:.1f} ({low:.1f} to {high:.1f})"}
+    record.table("Accuracy of every arm", rows)
+    record.say(_complete(study, found))
+    if tested:
+        better = [study.cells[int(place)].arm for place, one in tested.items() if one.low > 0]
+        worse = [study.cells[int(place)].arm for place, one in tested.items() if one.high < 0]
+        record.say(f"Ahead of {ADAPTIVE} beyond the corrected interval: {', '.join(better) or 'none'}.")
+        record.say(f"Behind it beyond the corrected interval: {', '.join(worse) or 'none'}.")
+    points = _curve_rows(study, found)
+    place = record.table("Accuracy against training tokens, warm-up included", points)
+    reading = "Each point is a round's student; the mean over the seeds that there are."
+    picture = Picture(place, "tokens", "right, in %", series="arm", line=True, reading=reading)
+    record.picture(picture)
+    return record
+
+
+def swept_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> Record:
+    """Three arms over what is varied."""
+    record = Record(name, study.title, study.about)
+    rows: list[Row] = []
+    for place, cell in enumerate(study.cells):
+        mine = [arms[place] for arms in found.values() if place in arms]
+        if mine:
+            low, mean, high = interval([one.accuracy for one in mine])
+            combined = next(
+                at for at, one in enumerate(study.cells) if one.value == cell.value and one.arm == "combined"
+            )
+            pairs = [(arms[place], arms[combined]) for arms in found.values() if place in arms and combined in arms]
+            gap = interval([ahead(*pair) for pair in pairs]) if pairs and place != combined else None
+            rows.append(
+                {
+                    study.varied: cell.value,
+                    "arm": cell.arm,
+                    "seeds": len(mine),
+                    "right, in %": round(mean, 1),
+                    "low": None if math.isnan(low) else round(max(low, 0.0), 1),
+                    "high": None if math.isnan(high) else round(min(high, 100.0), 1),
+                    "ahead of combined": _gap(gap) if gap else "",
+                    "oracle": _share(mine),
+                    "chooses, in %": _parts(mean_shares(mine)),
+                }
+            )
+    record.table("", rows)
+    record.say(_complete(study, found))
+    record.picture(
+        Picture(0, study.varied, "right, in %", series="arm", line=not isinstance(study.cells[0].value, str))
+    )
+    return record
+
+
+def rounds_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> Record:
+    """Accuracy after each round."""
+    record = Record(name, study.title, study.about)
+    place = record.table("", _curve_rows(study, found))
+    record.say(_complete(study, found))
+    record.picture(Picture(place, "round", "right, in %", "low", "high", series="arm", line=True))
+    return record
+
+
+def _curve_rows(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> list[Row]:
+    rows: list[Row] = []
+    for place, cell in enumerate(study.cells):
+        curves = [arms[place].curve for arms in found.values() if place in arms and arms[place].curve]
+        for points in zip(*curves, strict=False):
+            low, mean, high = interval([accuracy for _, _, accuracy in points])
+            rows.append(
+                {
+                    "arm": cell.arm,
+                    "round": points[0][0],
+                    "tokens": round(float(np.mean([tokens for _, tokens, _ in points]))),
+                    "seeds": len(points),
+                    "right, in %": round(mean, 1),
+                    "low": None if math.isnan(low) else round(max(low, 0.0), 1),
+                    "high": None if math.isnan(high) else round(min(high, 100.0), 1),
+                }
+            )
+    return rows
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Low, mean, high: 95 %, Student's t over the seeds; no ends for a single one."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return math.nan, mean, math.nan
+    margin = t_point(0.05, len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean - margin, mean, mean + margin
+
+
+def _gap(gap: tuple[float, float, float]) -> str:
+    low, mean, high = gap
+    return f"{mean:+.1f}" if math.isnan(low) else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _share(outcomes: Iterable[Outcome]) -> float | None:
+    shares = [100 * one.oracle.count("1") / len(one.oracle) for one in outcomes if one.oracle]
+    return round(float(np.mean(shares)), 1) if shares else None
+
+
+def _suited(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    known = [one.suited for one in outcomes if one.suited]
+    return {name: 100 * float(np.mean([one.get(name, 0.0) for one in known])) for name in known[0]} if known else {}
+
+
+def _parts(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
+
+
+def _complete(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> str:
+    """How much of it there is."""
+    done, planned = sum(len(arms) for arms in found.values()), len(study.seeds) * len(study.cells)
+    there = "All" if done == planned else "So far"
+    return f"{there} {done} of {planned} runs (seeds {', '.join(map(str, study.seeds))})."
+
+
+WRITERS = {"main": main_record, "rounds": rounds_record}
+
+
+def outcomes(study: Study, results: Results) -> dict[int, dict[int, Outcome]]:
+    """Seed -> place of the cell -> what the file has."""
+    found: dict[int, dict[int, Outcome]] = {}
+    for seed in study.seeds:
+        for place, cell in enumerate(study.cells):
+            one = results.kept(preset_of(study, cell), settings_of(study, seed, cell), "test")
+            if one is not None:
+                found.setdefault(seed, {})[place] = one
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--studies", nargs="+", help="only these (main, rounds, noise, learning, gold, students)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="only these")
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="only these, and those that they are forks of")
+    parser.add_argument("--runs", type=Path, default=Path("runs/method"), help="folder of the runs")
+    parser.add_argument("--bases", type=Path, default=Path("runs/bases"), help="folder of the students' other sizes")
+    parser.add_argument("--results", type=Path, default=RESULTS / "method.jsonl", help="file of finished arms")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill; for trials"
+    )
+    parser.add_argument("--tables", action="store_true", help="write the tables of what there is, and run nothing")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    known = {name: replace(one, more=tuple(options.set)) for name, one in studies(options.bases).items()}
+    for name in options.studies or []:
+        if name not in known:
+            parser.error(f"there is no study {name!r}; there are: {', '.join(known)}")
+    chosen = {name: known[name] for name in options.studies or known}
+    results = Results(options.results)
+    order = [] if options.tables else sorted({seed for study in chosen.values() for seed in study.seeds})
+    for seed in order:
+        for name, study in chosen.items():
+            if seed not in study.seeds or (options.seeds and seed not in options.seeds):
+                continue
+            for place, cell in enumerate(study.cells):
+                if options.arms and cell.arm not in options.arms:
+                    continue
+                run_of = partial(_run_of, options, name, study, seed)
+                settings = settings_of(study, seed, cell)
+                one = results.of(preset_of(study, cell), settings, "test", partial(run_of, place), study.curve)
+                print(
+                    f"{name}, seed {seed}, {cell.arm} {cell.value}: {one.accuracy:.1f} (round {one.round})", flush=True
+                )
+                _write(name, study, options.results)
+    for name, study in chosen.items():
+        _write(name, study, options.results)
+
+
+def make_base(folder: Path) -> None:
+    """Train a student's base, from its last checkpoint if there is one; nothing where it is there."""
+    if not (folder / "config.json").exists():
+        print(f"training the base {folder}: an hour", flush=True)
+        _, shape = BASES[folder.name]
+        command = [sys.executable, "-m", "siked_plugins.pocket.train_base", "--out", str(folder)]
+        command += ["--tokens", str(BASE_TOKENS), "--batch", "16", *shape]
+        with folder.with_suffix(".log").open("a", encoding="utf-8") as log:
+            subprocess.run(command, check=True, stdout=log)
+
+
+def _run_of(options: argparse.Namespace, name: str, study: Study, seed: int, place: int) -> Path:
+    cell = study.cells[place]
+    for base_name in BASES:
+        if f"student.model={options.bases / base_name}" in cell.settings:
+            options.bases.mkdir(parents=True, exist_ok=True)
+            make_base(options.bases / base_name)
+    path = options.runs / name / run_name(seed, f"{cell.arm} {cell.value}".strip().replace("(", "").replace(")", ""))
+    base = None if cell.base is None else _run_of(options, name, study, seed, cell.base)
+    return finish(path, preset_of(study, cell), settings_of(study, seed, cell), base)
+
+
+def _write(name: str, study: Study, file: Path) -> None:
+    found = outcomes(study, Results(file))  # another process may have added to it
+    if found:
+        record = WRITERS.get(name, swept_record)(f"method_{name}", study, found)
+        record.keep(seconds=round(sum(one.seconds for arms in found.values() for one in arms.values())))
+        record.write(file.parent)
+
+
+if __name__ == "__main__":
+    main()
