@@ -196,9 +196,8 @@ def measure(numbers: int, systems: int, rounds: int) -> dict[str, Compared]:
     return figures
 
 
-def recorded(figures: dict[str, Compared]) -> Record:
+def write_up(record: Record, figures: dict[str, Compared]) -> None:
     """The figures as a reader sees them."""
-    record = Record("answer_verification", "Judging numbers and equations", ABOUT)
     rows = [one.row(what) for what, one in figures.items()]
     place = record.table("answers judged a second of processor time", rows)
     reading = "Ratios within turns; the whiskers go from the least to the most. 1 would be equally fast."
@@ -210,7 +209,6 @@ def recorded(figures: dict[str, Compared]) -> Record:
             f"{row['most']:g}), and the same verdict on {row['same verdicts, in %']:g} %."
         )
     record.keep(seconds={what: {"siked": one.siked_s, "other": one.other_s} for what, one in figures.items()})
-    return record
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -220,10 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--systems", type=int, default=40, help="systems of equations in a round")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that the results go into")
     chosen = parser.parse_args(arguments)
+    record = Record("answer_verification", "Judging numbers and equations", ABOUT)
     figures = measure(chosen.numbers, chosen.systems, chosen.rounds)
     for what, found in figures.items():
         print(", ".join(f"{name}: {value}" for name, value in found.row(what).items()))
-    print(recorded(figures).write(chosen.results))
+    write_up(record, figures)
+    print(record.write(chosen.results))
     return 0
 
 

@@ -65,13 +65,15 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that the results go into")
     parser.add_argument("--add", action="store_true", help="keep what the results have of other sizes")
     given = parser.parse_args()
+    record = Record("pool_scale", "Mixing and pools of millions", ABOUT)
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="pool-scale-") as folder:
         sizes = [measured(Path(folder), rows, given.repeats, given.chunk, not given.no_pandas) for rows in given.rows]
         resumed = [resuming(Path(folder), samples, given.repeats) for samples in given.resume]
     if given.add:
         before = json.loads((given.results / "pool_scale.json").read_text(encoding="utf-8"))
         sizes, resumed = with_those(before["sizes"], sizes), with_those(before["resume"], resumed)
-    print(recorded(given.chunk, sizes, resumed).write(given.results))
+    write_up(record, given.chunk, sizes, resumed)
+    print(record.write(given.results))
     return 0
 
 
@@ -181,9 +183,8 @@ def exponents(sizes: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def recorded(chunk: int, sizes: list[dict[str, Any]], resumed: list[dict[str, Any]]) -> Record:
+def write_up(record: Record, chunk: int, sizes: list[dict[str, Any]], resumed: list[dict[str, Any]]) -> None:
     """The figures as a reader sees them."""
-    record = Record("pool_scale", "Mixing and pools of millions", ABOUT)
     rows = [shown(size["samples"], label, size[way]) for size in sizes for way, label in LABELS.items() if size[way]]
     place = record.table("from start to end of a process, of so many samples", rows)
     axes = {"x": "samples", "y": "CPU seconds", "series": "way", "line": True}
@@ -215,7 +216,6 @@ def recorded(chunk: int, sizes: list[dict[str, Any]], resumed: list[dict[str, An
         rows = [shown(one["samples"], "siked teach, given again", one["again"]) for one in resumed]
         record.table("a finished stage, found finished", rows)
     record.keep(chunk=chunk, sizes=sizes, exponents=slopes, resume=resumed)
-    return record
 
 
 def shown(samples: int, way: str, runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -229,9 +229,10 @@ def compare(arguments: argparse.Namespace) -> tuple[dict[str, list[float]], Coun
     return seconds, tiers
 
 
-def recorded(seconds: dict[str, list[float]], tiers: Counter[int], arguments: argparse.Namespace) -> Record:
+def write_up(
+    record: Record, seconds: dict[str, list[float]], tiers: Counter[int], arguments: argparse.Namespace
+) -> None:
     """The figures as a reader sees them."""
-    record = Record("program_verification", "Judging programs", ABOUT)
     record.table(
         f"milliseconds for a program, {arguments.workers} at once",
         [{"way": name, **spread([1_000 * one for one in each])} for name, each in seconds.items()],
@@ -259,7 +260,6 @@ def recorded(seconds: dict[str, list[float]], tiers: Counter[int], arguments: ar
         served_by_tier=dict(tiers),
         seconds=seconds,
     )
-    return record
 
 
 def endure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -384,7 +384,9 @@ def main() -> None:
         forked_parent(arguments.workers, arguments.forked_parent)
         return
     if not arguments.endurance:
-        print(recorded(*compare(arguments), arguments).write(arguments.results))
+        record = Record("program_verification", "Judging programs", ABOUT)
+        write_up(record, *compare(arguments), arguments)
+        print(record.write(arguments.results))
         return
     result = endure(arguments)
     if arguments.json:

@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that the results go into")
     given = parser.parse_args()
     size = {"train": given.train, "validation": given.validation, "test": given.test}
+    record = Record("published_steps", "Step by step, and with one command", ABOUT)
     turns, killed = [], []
     if given.add:
         before = json.loads((given.results / "published_steps.json").read_text(encoding="utf-8"))
@@ -66,7 +67,8 @@ def main() -> int:
             print(json.dumps(turns[-1]), flush=True)
         if given.kills:
             killed = [*steps_under_kills(Path(folder), size), *siked_under_kills(Path(folder), size)]
-    print(recorded(size, turns, killed).write(given.results))
+    write_up(record, size, turns, killed)
+    print(record.write(given.results))
     return 0
 
 
@@ -85,9 +87,8 @@ def lines(path: Path) -> int:
     )
 
 
-def recorded(size: dict[str, int], turns: list[dict[str, Any]], killed: list[dict[str, Any]]) -> Record:
+def write_up(record: Record, size: dict[str, int], turns: list[dict[str, Any]], killed: list[dict[str, Any]]) -> None:
     """The figures as a reader sees them."""
-    record = Record("published_steps", "Step by step, and with one command", ABOUT)
     ways = {STEPS: "by_steps", SIKED: "by_siked"}
     written = {STEPS: sum(lines(PUBLISHED / name) for name in SCRIPTS), SIKED: lines(PUBLISHED / RECIPE) + 1}
     if turns:
@@ -132,7 +133,6 @@ def recorded(size: dict[str, int], turns: list[dict[str, Any]], killed: list[dic
             else "The run of siked that was killed twice has the pools, mixtures and weights of the unbroken one."
         )
     record.keep(size=size, turns=turns, killed=killed)
-    return record
 
 
 def of_all(turns: list[dict[str, Any]], name: str, split: str) -> float:

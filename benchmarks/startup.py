@@ -88,9 +88,8 @@ def measure(pairs: int, touches: Iterable[str] = TOUCHES) -> dict[str, dict[str,
     return found
 
 
-def recorded(found: dict[str, dict[str, dict[str, float]]]) -> Record:
+def write_up(record: Record, found: dict[str, dict[str, dict[str, float]]]) -> None:
     """The figures as a reader sees them."""
-    record = Record("startup", "Start-up of the command line", ABOUT)
     place = record.table(
         "CPU time in milliseconds",
         [
@@ -114,7 +113,6 @@ def recorded(found: dict[str, dict[str, dict[str, float]]]) -> Record:
         f"The most that a touch costs is {spent['median']:.0f} ms of CPU time (`{slowest}`; {spent['least']:.0f} to "
         f"{spent['most']:.0f}), of which importing Typer and Rich is {bare:.0f} ms."
     )
-    return record
 
 
 def main() -> None:
@@ -125,12 +123,14 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that startup.json goes into")
     given = parser.parse_args()
+    record = Record("startup", "Start-up of the command line", ABOUT)
     found = measure(given.pairs, given.only)
     print(f"{'':<30}  {'CPU ms (median, least, most)':<30}  times a bare import of typer and rich")
     for name, one in found.items():
         shown = [", ".join(f"{value:g}" for value in one[what].values()) for what in ("ms", "ratio")]
         print(f"{name:<30}  {shown[0]:<30}  {shown[1]} (bare: {one['bare']['median']:.0f} ms)")
-    print(recorded(found).write(given.results))
+    write_up(record, found)
+    print(record.write(given.results))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ def test_the_results_are_written_down(load: Callable[[Path], ModuleType], tmp_pa
         {**made, "way": benchmark.STEPS, "killed in": "sampling"},
         {**made, "way": benchmark.SIKED, "killed in": "sampling", "made again": 1, "differs": []},
     ]
-    record = benchmark.recorded(SIZE, [{"by_steps": steps, "by_siked": ours}], killed)
+    record = benchmark.Record("published_steps", "", "")
+    benchmark.write_up(record, SIZE, [{"by_steps": steps, "by_siked": ours}], killed)
     found: dict[str, Any] = json.loads(record.write(tmp_path).read_text(encoding="utf-8"))
     job, spent, kills = (table["rows"] for table in found["tables"])
     assert [row["seconds"] for row in job] == [90.0, 30.0]
