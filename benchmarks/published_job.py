@@ -21,7 +21,7 @@ SAMPLES = 4
 """Of each training problem, as `run.sh` and the recipe say."""
 
 
-def prepared(folder: Path, size: dict[str, int]) -> Path:
+def prepared(folder: Path, size: dict[str, int], seed: int = 1) -> Path:
     """A folder with the scripts, the recipe, and the data: problems of the pocket world and its teacher's answers."""
     from siked_core import Message, Prompt, Request, Sampling
     from siked_core.registry import Registry
@@ -31,7 +31,10 @@ def prepared(folder: Path, size: dict[str, int]) -> Path:
     for name in (*SCRIPTS, RECIPE):
         shutil.copy(PUBLISHED / name, folder)
     registry = Registry.discover()
-    world, teacher = registry.create("dataset", "pocket", size), registry.create("generator", "pocket")
+    world, teacher = (
+        registry.create("dataset", "pocket", {**size, "seed": seed}),
+        registry.create("generator", "pocket"),
+    )
     splits = {split: world.load(split).problems for split in size}
     for split, problems in splits.items():
         write_rows(data / f"{split}.jsonl", [{"question": one.question, "answer": one.answer} for one in problems])
