@@ -7,6 +7,7 @@ Studies, each a file of results of its own, with arms that are runs of `siked di
 
 - *main*: at the laboratory's size (`pocket-full`), 5 seeds: every policy, selector and rival.
 - *rounds*, *noise*, *learning*, *gold*, *students*: at the size of `pocket`, 3 seeds: combined, adaptive and utility.
+- *larger*: a student of 28 million parameters in a larger world; where there is a GPU, or where it is asked for.
 
 Within a study and seed all arms share the problems, the teacher's answers and, where they have the same strategies, the
 warm-up: they are forks of one run. Every round is trained on equally many tokens and samples equally often; the student
@@ -31,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name, t_point
-from method_studies import ADAPTIVE, BASE_TOKENS, BASES, Study, preset_of, settings_of, studies
+from method_studies import ADAPTIVE, BASES, Study, preset_of, settings_of, studies
 from record import RESULTS, Picture, Record, Row
 
 
@@ -197,7 +198,9 @@ def outcomes(study: Study, results: Results) -> dict[int, dict[int, Outcome]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--studies", nargs="+", help="only these (main, rounds, noise, learning, gold, students)")
+    parser.add_argument(
+        "--studies", nargs="+", help="only these (main, rounds, noise, learning, gold, larger, students)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", help="only these")
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="only these, and those that they are forks of")
     parser.add_argument("--runs", type=Path, default=Path("runs/method"), help="folder of the runs")
@@ -213,7 +216,7 @@ def main() -> None:
     for name in options.studies or []:
         if name not in known:
             parser.error(f"there is no study {name!r}; there are: {', '.join(known)}")
-    chosen = {name: known[name] for name in options.studies or known}
+    chosen = {name: known[name] for name in options.studies or known if options.studies or name != "larger" or cuda()}
     results = Results(options.results)
     order = [] if options.tables else sorted({seed for study in chosen.values() for seed in study.seeds})
     for seed in order:
@@ -234,13 +237,19 @@ def main() -> None:
         _write(name, study, options.results)
 
 
+def cuda() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
 def make_base(folder: Path) -> None:
     """Train a student's base, from its last checkpoint if there is one; nothing where it is there."""
     if not (folder / "config.json").exists():
         print(f"training the base {folder}: an hour", flush=True)
         _, shape = BASES[folder.name]
         command = [sys.executable, "-m", "siked_plugins.pocket.train_base", "--out", str(folder)]
-        command += ["--tokens", str(BASE_TOKENS), "--batch", "16", *shape]
+        command += ["--batch", "16", *shape.split()]
         with folder.with_suffix(".log").open("a", encoding="utf-8") as log:
             subprocess.run(command, check=True, stdout=log)
 

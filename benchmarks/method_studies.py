@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ SWEPT = {
     ADAPTIVE: ("mixing.policy={name: adaptive, options: {per: problem}}",),
     "utility": ("mixing.policy=utility",),
 }
-BASES: dict[str, tuple[float, tuple[str, ...]]] = {
-    "small": (0.25, ("--hidden", "64", "--layers", "2", "--intermediate", "192")),
-    "middle": (0.71, ("--layers", "2")),
+BASES = {
+    "small": (0.25, "--tokens 38000000 --hidden 64 --layers 2 --intermediate 192"),
+    "middle": (0.71, "--tokens 38000000 --layers 2"),
+    "large": (28.4, "--tokens 400000000 --batch 128 --hidden 512 --layers 8 --heads 8 --intermediate 1536 --lr 0.01"),
 }
-"""Students beside the shipped one: million parameters, and what they are trained with, on as many tokens."""
-BASE_TOKENS = 38_000_000
+"""Students beside the shipped one: million parameters, and what they are trained with. The smaller ones see as many
+tokens as it did; the large one, which is for a GPU, ten times as many."""
+LARGE = "large"
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,19 @@ def _sized(share: float) -> list[str]:
     return [*sizes, train, f"training.tokens_per_round={round(SMALL * share)}"]
 
 
+def _larger(bases: Path) -> list[str]:
+    """Four times as many problems as `pocket-full`, of the hardest kind, in batches for a GPU."""
+    world = "dataset.options.train=24200", "dataset.options.difficulty=hard", "rollout.warm_up_problems=12000"
+    training = "training.batch_size=16", "training.warm_up_learning_rate=3e-4", "training.learning_rate=2e-4"
+    return [f"student.model={bases / LARGE}", *world, "rollout.problems_per_round=4000", *training]
+
+
 def _students(bases: Path) -> dict[float | str, Sequence[str]]:
     """Million parameters -> settings; the shipped base is the largest."""
-    smaller = {million: [f"student.model={bases / name}"] for name, (million, _) in BASES.items()}
-    return {**smaller, 1.14: ()}
+    found: dict[float | str, Sequence[str]] = {
+        million: [f"student.model={bases / name}"] for name, (million, _) in BASES.items() if name != LARGE
+    }
+    return {**found, 1.14: ()}
 
 
 THREE = "Combined (the teacher alone), adaptive mixing per problem, and utility; 300 test problems."
@@ -139,6 +150,9 @@ costs rows. {THREE}""",
 `pocket`. {THREE}""",
     "gold": f"""Samples of teacher and student judged by the gold answer, or by whether strategies agree (`agreement`);
 validation and test always by the gold one. {THREE}""",
+    "larger": f"""A student of 28 million parameters, trained on 400 million tokens of the same corpus, in a larger
+world: hard problems, 12,000 of them for the warm-up and 4,000 new ones for each of 3 rounds. Run where there is a GPU.
+{THREE}""",
     "students": f"""Base students of the same corpus, tokenizer and number of training tokens, of other depths and
 widths. {THREE}""",
 }
@@ -163,6 +177,11 @@ def studies(bases: Path) -> dict[str, Study]:
         "noise": swept("noise", "A teacher that errs", "teacher's errors, in %", noises),
         "learning": swept("learning", "Fewer and more problems", "times as many problems", sizes),
         "gold": swept("gold", "Without gold answers", "judged by", judges),
+        "larger": replace(
+            swept("larger", "A larger student and world", "difficulty", {"hard": _larger(bases)}, forced=True),
+            preset="pocket-full",
+            tokens=4 * FULL,
+        ),
         "students": swept("students", "Sizes of the student", "million parameters", learners, forced=True),
     }
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -69,7 +69,9 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
         "siked": Arm(("strategies=[cot, pot, l2m]",)),
         "alpha, 0.8 to 0.2": _rounds("mixing.policy={name: alpha, options: {alpha: 0.8, to: 0.2, rounds: 2}}"),
         "rft": _rounds("mixing.policy=rft", "mixing.keep=null"),
-        "tata": _rounds("mixing.policy=tata"),
+        "siked, 4 samples": _rounds("rollout.samples=4"),
+        # With one sample of each strategy its mixture is that of adaptive mixing per problem, row by row.
+        "tata, 4 samples": replace(_rounds("rollout.samples=4", "mixing.policy=tata"), against="siked, 4 samples"),
         "smart": _rounds("mixing.policy=smart", "rollout.mode=both"),
         "star": _rounds(layer="star"),
         "rarity": _rounds("mixing.policy=rarity"),
@@ -84,6 +86,7 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
         "upft, 8 tokens": _loss("training.objective={name: upft, options: {tokens: 8, whole: 0.25}}"),
         "dual": _loss("training.objective=dual"),
         "sft, 4 samples": _loss("teacher.samples=4"),
+        "kto, 4 samples": _loss("teacher.samples=4", "training.objective=kto", against="sft, 4 samples"),
         "edit, 4 samples": _loss("teacher.samples=4", "training.objective=edit", against="sft, 4 samples"),
         "edit, 4 samples, others 0.1": _loss(
             "teacher.samples=4",
@@ -93,6 +96,7 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
     },
     "strategies": {
         "cot": _plain("strategies=[cot]"),
+        "planning": _plain("strategies=[cot]", "mixing.transforms=[planning]", against="cot"),
         "kpdd": _plain("strategies=[kpdd]", against="cot"),
         "pot": _plain("strategies=[pot]"),
         "kpdd_pot": _plain("strategies=[kpdd_pot]", against="pot"),

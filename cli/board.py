@@ -20,6 +20,7 @@ from siked_core.ending import Ending
 from siked_core.now import StageNow
 from siked_core.overview import Overview, RoundView
 from siked_core.spending import Spent
+from siked_core.visible import one_line
 
 if TYPE_CHECKING:
     from siked_core.watching import Sight
@@ -34,11 +35,6 @@ STRATEGIES = 6
 """Columns of shares."""
 
 
-def clean(text: str) -> str:
-    """A text that others wrote, without what would steer the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def stage_table(stages: Sequence[StageNow], width: int) -> RenderableType:
     """A bar for each stage under way."""
     wide = width >= NARROW
@@ -50,16 +46,16 @@ def stage_table(stages: Sequence[StageNow], width: int) -> RenderableType:
     for stage in stages:
         whole = f"/{figures.count(stage.total)}" if stage.total else ""
         left = stage.left
-        cells: list[RenderableType] = [Text(clean(stage.name), style="bold")]
+        cells: list[RenderableType] = [Text(one_line(stage.name), style="bold")]
         if wide:
             cells.append(ProgressBar(max(1, stage.total), min(stage.done, max(1, stage.total))))
         cells += [
-            Text(f"{figures.count(stage.done)}{whole} {clean(stage.unit)}"),
+            Text(f"{figures.count(stage.done)}{whole} {one_line(stage.unit)}"),
             Text(figures.rate(stage.rate), style="cyan"),
             Text(f"{figures.countdown(left)} left" if left is not None else "", style="cyan"),
         ]
         if wide:
-            cells.append(Text(clean(stage.text), style="dim"))
+            cells.append(Text(one_line(stage.text), style="dim"))
         table.add_row(*cells)
     return table
 
@@ -81,9 +77,9 @@ def board(sight: Sight, width: int, encoding: str = "utf-8") -> RenderableType:
     if sight.ends is not None:
         lines.append(_pair("ends", _ends(sight.ends, sight.condition)))
     elif view.stopped:
-        lines.append(Text.assemble((f"{'ended':<7}", "dim"), clean(view.stopped)))
+        lines.append(Text.assemble((f"{'ended':<7}", "dim"), one_line(view.stopped)))
     lines += [
-        Text.assemble(("warned ", "dim"), (clean(one), "yellow"), no_wrap=True, overflow="ellipsis")
+        Text.assemble(("warned ", "dim"), (one_line(one), "yellow"), no_wrap=True, overflow="ellipsis")
         for one in view.messages[-2:]
     ]
     if not encoding.lower().startswith("utf"):
@@ -95,9 +91,14 @@ def headline(sight: Sight) -> Text:
     """Which run it is, and how it is with it."""
     style = {"running": "bold green", "finished": "bold green", "dead": "bold red", "failed": "bold red"}
     owner = sight.owner
-    where = f" (process {owner.pid} on {clean(owner.host)})" if owner and sight.condition in ("running", "dead") else ""
+    where = (
+        f" (process {owner.pid} on {one_line(owner.host)})" if owner and sight.condition in ("running", "dead") else ""
+    )
     return Text.assemble(
-        (clean(str(sight.view.run)), "bold"), "  ", (sight.condition, style.get(sight.condition, "bold yellow")), where
+        (one_line(str(sight.view.run)), "bold"),
+        "  ",
+        (sight.condition, style.get(sight.condition, "bold yellow")),
+        where,
     )
 
 
@@ -110,9 +111,9 @@ def explanation(sight: Sight) -> str:
         "not begun": f"Nothing has been done in it yet. {again}",
         "finished": f"siked solve {view.run} asks its student; siked runs lists it with the others.",
         "resting": f"A command for one stage of it is done. {again}",
-        "paused": f"{clean(view.why)}" if view.why else again,
+        "paused": f"{one_line(view.why)}" if view.why else again,
         "interrupted": f"It was interrupted. Nothing is lost. {again}",
-        "failed": f"It failed: {clean(view.why)} {again}",
+        "failed": f"It failed: {one_line(view.why)} {again}",
         "dead": f"Its process is gone without a word: killed, or the machine went down. Nothing is lost. {again}",
     }[sight.condition]
 
@@ -134,7 +135,7 @@ def line(sight: Sight) -> str:
         parts.append(f"spent {figures.spent(view.spent, view.currency)}")
     if sight.ends is not None:
         parts.append(f"ends {_ends(sight.ends, sight.condition)}")
-    return clean(" | ".join(parts))
+    return one_line(" | ".join(parts))
 
 
 def _pair(name: str, text: str) -> Text:
@@ -149,7 +150,7 @@ def _rounds(view: Overview, width: int) -> Table:
     if not interval:
         names = names[:1] if len(names) == 1 else names[: max(0, (width - 7 - 9 - 9 - 7) // 6)]
     table = Table.grid(padding=(0, 2, 0, 0))
-    headings = ["round", "stages" if words else "done", "time", "validation", *(clean(name) for name in names)]
+    headings = ["round", "stages" if words else "done", "time", "validation", *(one_line(name) for name in names)]
     for place, _ in enumerate(headings):
         table.add_column(no_wrap=True, justify="right" if place in (2, *range(4, len(headings))) else "left")
     table.add_row(*(Text(name, style="dim") for name in headings))
@@ -204,7 +205,7 @@ def _parts(one: RoundView, words: bool, named: bool) -> Text:
 
 
 def _tests(view: Overview) -> Text:
-    told = ", ".join(f"{clean(card.dataset)} {figures.with_interval(card.score)}" for card in view.tests)
+    told = ", ".join(f"{one_line(card.dataset)} {figures.with_interval(card.score)}" for card in view.tests)
     return _pair("test", f"{told} (round {view.chosen_round})")
 
 

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from siked_cli.output import Output
 from siked_cli.solutions import solution_lines
-from siked_cli.visible import visible
 from siked_core.errors import SikedError
 from siked_core.recipe_choice import PluginChoice
+from siked_core.visible import visible
 
 if TYPE_CHECKING:
     from siked_core.solver import Asking, Solver

@@ -6,6 +6,8 @@ import errno
 import re
 from collections.abc import Iterator
 
+from siked_core.visible import visible
+
 _ADVICE = {
     errno.ENOSPC: "Free some space there, or choose another directory with --runs.",
     errno.EDQUOT: "Free some space there, or choose another directory with --runs.",
@@ -36,7 +38,7 @@ def print_error(line: str, label: str = "Error: ") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, highlight=False).print(Text(f"{label}{line}", style="red"), soft_wrap=True)
+    Console(stderr=True, highlight=False).print(Text(f"{label}{visible(line)}", style="red"), soft_wrap=True)
 
 
 def disk_failure(error: BaseException) -> str | None:

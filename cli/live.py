@@ -13,11 +13,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from siked_cli.board import clean, spent_line, stage_table
+from siked_cli.board import spent_line, stage_table
 from siked_core import figures
 from siked_core.now import StageClock
 from siked_core.reporting import Progress
 from siked_core.spending import Spent
+from siked_core.visible import one_line
 
 REFRESHES_PER_S = 4
 Board = Callable[[int], RenderableType]
@@ -53,10 +54,10 @@ class LiveReporter:
         self._line(f"done {took:>7} ", "green", name, progress.summary)
 
     def note(self, text: str) -> None:
-        self._console.print(Text(text, style="dim"))
+        self._console.print(Text(one_line(text), style="dim"))
 
     def warn(self, text: str) -> None:
-        self._console.print(Text(f"Warning: {text}", style="yellow"))
+        self._console.print(Text(f"Warning: {one_line(text)}", style="yellow"))
 
     def spent(self, spent: Spent, currency: str) -> None:
         self._spent = (spent, currency, time.monotonic())
@@ -108,7 +109,7 @@ class LiveReporter:
 
     def _line(self, state: str, colour: str, name: str, rest: str) -> None:
         self._console.print(
-            Text.assemble((f"{state} ", colour), (clean(name), "bold"), f"  {clean(rest)}" if rest else "")
+            Text.assemble((f"{state} ", colour), (one_line(name), "bold"), f"  {one_line(rest)}" if rest else "")
         )
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from siked_cli.visible import visible
 from siked_core.records import Verdict
 from siked_core.solve import Solution, Try
+from siked_core.visible import visible
 
 if TYPE_CHECKING:
     from siked_core.answering import Tally

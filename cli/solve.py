@@ -171,8 +171,8 @@ def _shown(
     from rich.text import Text
 
     from siked_cli.solutions import solution_lines
-    from siked_cli.visible import visible
     from siked_core.answering import Tally, answer_all, read_back
+    from siked_core.visible import visible
 
     tally = Tally()
     for rows in answer_all(solver, questions, asking, batch):

@@ -98,8 +98,9 @@ def _json_lines(watcher: Watcher) -> None:
 
 
 def _lines(watcher: Watcher) -> None:
-    from siked_cli.board import clean, explanation, line
+    from siked_cli.board import explanation, line
     from siked_core.events import EventReader
+    from siked_core.visible import one_line
     from siked_core.watching import ENDED, LOOK_S, events_file
 
     events = EventReader(events_file(watcher.run))
@@ -112,9 +113,9 @@ def _lines(watcher: Watcher) -> None:
             if event["event"] in ("ended", "stopped"):
                 rest = f": {event.get('summary')}" if event.get("summary") else ""
                 how = "done" if event["event"] == "ended" else "stopped"
-                print(clean(f"{event.get('stage')}: {how} after {event.get('seconds', 0):.1f} s{rest}"), flush=True)
+                print(one_line(f"{event.get('stage')}: {how} after {event.get('seconds', 0):.1f} s{rest}"), flush=True)
             elif event["event"] == "warning":
-                print(clean(f"Warning: {event.get('text')}"), flush=True)
+                print(one_line(f"Warning: {event.get('text')}"), flush=True)
         told, ended = line(sight), sight.condition in ENDED
         if ended or (told != before and time.monotonic() - spoke >= PLAIN_S):
             print(told, flush=True)

@@ -3,8 +3,8 @@
 python docs/make_results.py          write page and pictures
 python docs/make_results.py --check  say whether the pages are current, and every picture there
 
-A page of a method has the rows that concern it between two markers: `<!-- results NAME: arm; arm -->`, all rows where
-no arm is named, and `<!-- until here -->`.
+A page of a method has the rows that concern it between two markers: `<!-- results NAME: arm; arm -->`, all rows and
+sentences where no arm is named, and `<!-- until here -->`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ METHODS = Path(__file__).with_name("methods")
 PICTURES = Path(__file__).parent / "pictures" / "results"
 PARTS: Mapping[str, Sequence[str]] = {
     "The method": (
-        "method_main", "method_rounds", "method_students", "method_noise", "method_learning", "method_gold",
-        "policies", "methods",
+        "method_main", "method_rounds", "method_students", "method_larger", "method_noise", "method_learning",
+        "method_gold", "policies", "methods",
     ),
     "The program": (
         "sampling", "sampling_vllm", "training", "loop_overhead", "answer_verification", "program_verification",
@@ -94,7 +94,10 @@ def filled(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
         name, arms = match["name"], [arm.strip() for arm in match["arms"].split(";") if arm.strip()]
         tables = found[name]["tables"] if name in found else []
         rows = [row for table in tables for row in table["rows"] if not arms or row.get("arm") in arms]
-        lines = [*markdown(rows), "", f"    {found[name]['command']}", ""] if rows else []
+        if not rows:
+            return "\n".join([match["begin"], "", END])
+        said = [f"- {sentence}" for sentence in found[name]["says"]] if not arms else []
+        lines = [*markdown(rows), "", *said, *([""] if said else []), f"    {found[name]['command']}", ""]
         return "\n".join([match["begin"], "", *lines, END])
 
     return MARKED.sub(fresh, text)

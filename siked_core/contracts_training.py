@@ -92,6 +92,20 @@ class TrainingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """That a whole target is wanted or not, beside what a reference model makes of it.
+
+    Its loss is  weight x (1 - sigmoid(s x beta x (log P - reference))),  s = 1 where it is wanted, else -1: KTO with
+    its reference point at 0 (arXiv 2402.01306), which is APO-zero of unpaired rows (arXiv 2408.06266)."""
+
+    wanted: bool
+    reference: float
+    """log P (nats) of all the example's labels by the reference model."""
+    beta: float
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingExample:
     """A training row as tokens. The three tuples have one length, T."""
 
@@ -103,6 +117,8 @@ class TrainingExample:
     epoch_weights: tuple[tuple[float, ...], ...] = ()
     """Loss weights of each token in each epoch, each of length T, where they change from epoch to epoch; the last holds
     from then on. They stand instead of `weights`."""
+    preference: Preference | None = None
+    """Adds to the loss of the weighted tokens. All its labels are read, also those of weight 0."""
 
 
 def _no_student() -> Any:

@@ -27,6 +27,11 @@ def check_unweighted(examples: Sequence[TrainingExample]) -> None:
     Raises:
         RecipeError: they do not.
     """
+    if any(one.preference for one in examples):
+        raise RecipeError(
+            "training.packing does not go with an objective that wants some rows and others not, for it needs the "
+            "likelihood of each row alone. Set training.packing to false."
+        )
     if any(weight != 1 for one in examples for weights in (one.weights, *one.epoch_weights) for weight in weights):
         raise RecipeError(
             "training.packing does not go with rows or tokens of different weight (of training.objective, or of "

@@ -8,11 +8,13 @@ from typing import Any
 
 from siked_core import processes
 from siked_core.checkpoints import keep_newest, seal
-from siked_core.contracts import TrainingExample
+from siked_core.contracts import Preference, TrainingExample
 from siked_core.reporting import Progress
 
 MEASURED = ("loss", "learning_rate", "grad_norm")
 """What the trainer logs of a step that is kept with the run."""
+OURS = ("loss_weights", "preference")
+"""Columns that TRL does not know."""
 
 
 def columns(examples: Sequence[TrainingExample], filler: int | None = None, weighted: bool = True) -> dict[str, Any]:
@@ -38,11 +40,21 @@ def columns(examples: Sequence[TrainingExample], filler: int | None = None, weig
              for epoch in range(epochs)] if epochs else same
             for row, same in zip(rows, always, strict=True)
         ]  # fmt: skip
+    if any(row.preference for row in rows):
+        made["preference"] = [_numbers(row.preference) for row in rows]
     return made
 
 
+def _numbers(preference: Preference | None) -> list[float]:
+    """Sign, reference, beta, weight; without a preference, one that weighs nothing."""
+    if preference is None:
+        return [1.0, 0.0, 0.0, 0.0]
+    return [1.0 if preference.wanted else -1.0, preference.reference, preference.beta, preference.weight]
+
+
 def weighted_trainer(target_tokens: float, epoch_steps: int) -> Any:
-    """`SFTTrainer` with the loss  -sum_j w_j log p_j / (rows of a step x `target_tokens`).
+    """`SFTTrainer` with the loss  -sum_j w_j log p_j / (rows of a step x `target_tokens`),  and that of the rows'
+    preferences, where they have any, over the rows of a step.
 
     The plain one divides by the target tokens of the very step, so that a token weighs more among short rows. The tags
     of strategies with short rationales would then be learnt better than others that are as frequent, and chosen. A step
@@ -64,8 +76,7 @@ def weighted_trainer(target_tokens: float, epoch_steps: int) -> Any:
         def _set_signature_columns_if_needed(self) -> None:
             super()._set_signature_columns_if_needed()
             known = self._signature_columns or []
-            if "loss_weights" not in known:
-                self._signature_columns = [*known, "loss_weights"]
+            self._signature_columns = [*known, *(name for name in OURS if name not in known)]
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -73,17 +84,22 @@ def weighted_trainer(target_tokens: float, epoch_steps: int) -> Any:
             weights = inputs.pop("loss_weights")  # (B, T), or (B, E, T)
             if weights.dim() == 3:
                 weights = weights[:, min(self.state.global_step // epoch_steps, weights.shape[1] - 1)]
+            preference = inputs.pop("preference", None)  # (B, 4)
             outputs = model(**inputs, use_cache=False, fused_lm_head=True)
             # log_probs: (B, T - 1), zero where there is no loss
             rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
             loss = -(outputs.log_probs * weights[:, 1:]).sum() / (rows * target_tokens)
+            if preference is not None:
+                sign, reference, beta, weight = preference.unbind(-1)
+                better = sign * beta * (outputs.log_probs.sum(-1) - reference)  # (B,)
+                loss = loss + (weight * (-better).sigmoid()).sum() / rows
             return (loss, outputs) if return_outputs else loss
 
     return WeightedTrainer
 
 
 def weighted_collator(base: Any, pad_token_id: int) -> Any:
-    """A collator that pads the rows' weights too.
+    """A collator that pads the rows' weights too, and keeps their preferences.
 
     Args:
         base: TRL's `DataCollatorForLanguageModeling`.
@@ -93,13 +109,15 @@ def weighted_collator(base: Any, pad_token_id: int) -> Any:
     class WeightedCollator(base):  # type: ignore[misc]
         def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
             batch: dict[str, Any] = super().torch_call(
-                [{key: value for key, value in example.items() if key != "loss_weights"} for example in examples]
+                [{key: value for key, value in example.items() if key not in OURS} for example in examples]
             )
             width = batch["labels"].shape[1]
             given = [torch.tensor(example["loss_weights"]) for example in examples]  # (T,) or (E, T)
             batch["loss_weights"] = torch.stack(
                 [torch.nn.functional.pad(one, (0, width - one.shape[-1])) for one in given]
             )
+            if "preference" in examples[0]:
+                batch["preference"] = torch.tensor([example["preference"] for example in examples])
             return batch
 
     return WeightedCollator(pad_token_id=pad_token_id)

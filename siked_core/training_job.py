@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_core import errors, processes
-from siked_core.contracts import TrainingExample
+from siked_core.contracts import Preference, TrainingExample
 from siked_core.errors import SikedError
 from siked_core.files import replacing, write_text
 from siked_core.recipe_launch import LaunchRecipe
@@ -27,7 +27,7 @@ from siked_core.section import Section
 from siked_core.training_channel import Message, Owner
 
 SETTINGS, EXAMPLES, TOKENIZER = "job.json", "examples.parquet", "tokenizer"
-_COLUMNS = ("input_ids", "labels", "weights", "epoch_weights")
+_COLUMNS = ("input_ids", "labels", "weights", "epoch_weights", "preference")
 
 
 class TrainingJob(Section):
@@ -82,9 +82,11 @@ def write_job(folder: Path, job: TrainingJob, tokenizer: Any, examples: Sequence
     """
     import polars as pl
 
-    columns = {name: [getattr(example, name) for example in examples] for name in _COLUMNS}
+    columns: dict[str, list[Any]] = {name: [getattr(example, name) for example in examples] for name in _COLUMNS}
+    columns["preference"] = [None if one is None else asdict(one) for one in columns["preference"]]
     tokens, weights = pl.List(pl.Int64), pl.List(pl.Float64)
-    schema = dict(zip(_COLUMNS, (tokens, tokens, weights, pl.List(weights)), strict=True))
+    preference = pl.Struct({"wanted": pl.Boolean, "reference": pl.Float64, "beta": pl.Float64, "weight": pl.Float64})
+    schema = dict(zip(_COLUMNS, (tokens, tokens, weights, pl.List(weights), preference), strict=True))
     with replacing(folder / EXAMPLES) as temporary:
         pl.DataFrame(columns, schema=schema).write_parquet(temporary)
     tokenizer.save_pretrained(folder / TOKENIZER)
@@ -100,8 +102,10 @@ def read_job(folder: Path) -> tuple[TrainingJob, Any, list[TrainingExample]]:
     job = TrainingJob.model_validate_json((folder / SETTINGS).read_text(encoding="utf-8"))
     rows = pl.read_parquet(folder / EXAMPLES).select(*_COLUMNS).iter_rows()
     examples = [
-        TrainingExample(tuple(tokens), tuple(labels), tuple(weights), tuple(map(tuple, of_epochs)))
-        for tokens, labels, weights, of_epochs in rows
+        TrainingExample(
+            tuple(tokens), tuple(labels), tuple(weights), tuple(map(tuple, of_epochs)), given and Preference(**given)
+        )
+        for tokens, labels, weights, of_epochs, given in rows
     ]
     return job, load_tokenizer(str(folder / TOKENIZER)), examples
 

@@ -27,6 +27,12 @@ def test_version(siked: Siked) -> None:
     assert siked("--version").out == f"siked {__version__}\n"
 
 
+def test_what_a_file_says_cannot_command_the_terminal(siked: Siked) -> None:
+    said = siked("distill", "no\x1b[2J.yaml", code=2)
+    assert "no\\x1b[2J.yaml" in said.err
+    assert "\x1b" not in said.err
+
+
 def test_every_command_has_help(siked: Siked) -> None:
     from siked_cli.main import app
 

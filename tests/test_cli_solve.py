@@ -20,7 +20,6 @@ import pytest
 from siked_cli.conversation import Conversation, history_file
 from siked_cli.output import Output
 from siked_cli.solutions import rationale_text, solution_lines
-from siked_cli.visible import visible
 from siked_core import Completion, Request, Sampling, Selector, Status, Verdict, Wish
 from siked_core.errors import ModelError, RecipeError
 from siked_core.models import SIDE_FILE
@@ -30,6 +29,7 @@ from siked_core.solve import Solution, Try
 from siked_core.solver import Asking, Solver
 from siked_core.testing import toy_registry
 from siked_core.testing.toys import ToyStudent
+from siked_core.visible import visible
 from siked_plugins.selectors.vote import Vote
 
 SIDE = {

@@ -12,6 +12,8 @@ from siked_core import Completion, Message, Problem, Prompt, Request, Sampling
 from siked_core.errors import ModelError
 from siked_core.models import encode
 from siked_core.testing import make_tiny_student
+from siked_plugins.generators.drawing import invert
+from siked_plugins.generators.room import ROOM, keep, spread, without
 from siked_plugins.generators.transformers import TransformersGenerator
 
 QUESTIONS = ["Two and two?", "Ann has 3 pens and finds 4 more in the desk of her brother. How many has she?", "7 x 8 ="]
@@ -193,3 +195,46 @@ def test_continuous_batching_writes_the_same_and_is_seeded(folder: Path) -> None
     assert {one.finish_reason for one in first} == {"stop", "length"}
     assert all((one.completion_tokens == 60) == (one.finish_reason == "length") for one in first)
     assert {one.logprob for one in first} == {None}
+
+
+def test_the_most_probable_tokens_decide_as_all_of_them_would() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    sharp, flat = torch.randn(400, 200) * 4, torch.randn(400, 200) / 4
+    probabilities = torch.softmax(torch.cat([sharp, flat]).double(), dim=-1)
+    uniform = torch.rand(800)
+    for top_p in (0.3, 0.95, 1.0):
+        by_all = invert(probabilities, top_p, uniform, likely=200)
+        for likely in (1, 8, 32):
+            assert torch.equal(invert(probabilities, top_p, uniform, likely), by_all)
+    assert torch.equal(invert(probabilities, 1e-9, uniform), probabilities.argmax(dim=-1))
+
+
+@pytest.mark.parametrize("ended", [[0], [5], [1, 2], [0, 3, 4, 5], [0, 1, 2, 3, 4]])
+def test_a_cache_with_room_holds_what_one_without_holds(ended: list[int]) -> None:
+    import torch
+    from transformers import DynamicCache, LlamaConfig
+
+    config = LlamaConfig(num_hidden_layers=2)
+    plain, roomy = DynamicCache(config=config), DynamicCache(config=config)
+
+    def write(rows: int, tokens: int) -> None:
+        for layer in range(2):
+            keys, values = torch.randn(rows, 3, tokens, 4), torch.randn(rows, 3, tokens, 4)
+            for ours, theirs in zip(roomy.update(keys, values, layer), plain.update(keys, values, layer), strict=True):
+                assert torch.equal(ours, theirs)
+
+    write(3, 5)
+    copies = torch.tensor([0, 0, 1, 1, 2, 2])
+    plain.batch_select_indices(copies)
+    spread(roomy, copies)
+    for _ in range(ROOM + 3):  # more than there is room for at first
+        write(6, 1)
+    kept = without(ended, 6)
+    assert sorted(kept) == sorted(set(range(6)) - set(ended))
+    plain.batch_select_indices(torch.tensor(kept))
+    keep(roomy, kept, "cpu")
+    for _ in range(3):
+        write(len(kept), 1)
+    assert roomy.get_seq_length() == plain.get_seq_length() == 5 + ROOM + 6

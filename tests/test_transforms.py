@@ -28,6 +28,7 @@ from siked_core.transforms import check
 from siked_plugins.strategies.cot import ChainOfThought
 from siked_plugins.strategies.pot import ProgramOfThoughts
 from siked_plugins.transforms.dcot import DivergentChains, has_chains
+from siked_plugins.transforms.planning import PlanningTokens, kind_of
 
 STRATEGIES = {"cot": ChainOfThought(), "pot": ProgramOfThoughts()}
 CONTEXT = TransformContext(0, STRATEGIES, 7)
@@ -287,3 +288,48 @@ def test_a_run_with_dcot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert not any(has_chains(one["rationale"]) for one in alone)
     assert main(["prompts", "tiny", "--problems", "16"]) == 0
     assert "[Final answer]" in capsys.readouterr().out
+
+
+# planning
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("5 + 4 = 9.", " +"),
+        ("960 - 960 * 45 / 100 = 528.", " - * /"),
+        ("(3+4) x 2 = 14", " + *"),
+        ("20% \u00f7 4 \u00d7 $5", " / *"),
+        ("The answer is -9.", ""),
+        ("A well-known x-axis, 3 of them", ""),
+    ],
+)
+def test_a_step_has_the_kind_of_its_signs(line: str, kind: str) -> None:
+    assert kind_of(line) == kind
+
+
+def test_every_step_of_words_gets_its_plan_and_is_read_back() -> None:
+    program = row("3", "answer = 5 + 4", strategy="pot")
+    made, other = PlanningTokens().transform([FIVE, program], CONTEXT)
+    assert other == program
+    assert made.rationale == "[plan +]\nJo has 5 + 4 = 9.\n[plan]\nThe answer is 9."
+    read = STRATEGIES["cot"].parse(made.rationale)
+    assert isinstance(read, Rationale)
+    assert read.answer_source == "9"
+    assert PlanningTokens().transform([made], CONTEXT) == [made], "a student that plans is not planned for twice"
+    (marked,) = PlanningTokens({"plan": "<plan{signs}>"}).transform([FIVE], CONTEXT)
+    assert marked.rationale.startswith("<plan +>\n")
+
+
+def test_what_could_not_be_read_is_left_alone() -> None:
+    silent = row("1", "Nobody knows.")
+    programs = PlanningTokens({"strategies": ["pot"]})
+    program = row("3", "answer = 5 + 4", strategy="pot")
+    assert PlanningTokens().transform([silent], CONTEXT) == [silent]
+    assert programs.transform([program], CONTEXT) == [program]
+
+
+@pytest.mark.parametrize("plan", ["{signs}", "[plan]", "[{signs}]\n", "a\n{signs}"])
+def test_a_plan_is_one_line_with_its_signs(plan: str) -> None:
+    with pytest.raises(ValueError, match="must be one line with"):
+        PlanningTokens({"plan": plan})

@@ -1,9 +1,10 @@
 """Any causal language model that `transformers` can load, from a folder or the hub.
 
-It departs from `model.generate` in three ways, for speed and for reproducibility. The prompts of a batch are
-encoded once each, whatever the number of samples. Rows that have ended are dropped from the batch. And every row
-draws from a stream of its own, seeded by its request, by inverting the distribution function at one uniform
-number a token: a sample does not depend on what else happens to be in its batch (but for rounding).
+It departs from `model.generate` in four ways, for speed and for reproducibility. The prompts of a batch are
+encoded once each, whatever the number of samples. Rows that have ended are dropped from the batch. Keys and values are
+put into places that are there (`room.py`). And every row draws from a stream of its own, seeded by its request, by
+inverting the distribution function at one uniform number a token (`drawing.py`): a sample does not depend on what else
+happens to be in its batch (but for rounding).
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from siked_core import Completion, Generator, Options, Prompt, Request, Sampling
 from siked_core.errors import ModelError
 from siked_core.models import choose_device, choose_dtype, encode, fingerprint, load_tokenizer, load_weights, render
 from siked_plugins.generators.continuous import write_continuously
+from siked_plugins.generators.drawing import draw
+from siked_plugins.generators.room import keep, spread, without
+
+BATCHES = 4
+"""Of a chunk, which is put in order of length as a whole."""
 
 
 class TransformersOptions(Options):
     model: str = Field(description="a model folder or a hub name")
-    batch_size: int = Field(64, ge=1, description="sequences that are written at once")
+    batch_size: int = Field(128, ge=1, description="sequences that are written at once")
     continuous: bool = Field(
         False,
         description="use transformers' continuous batching, which fills places that fall free; for GPUs (ten times "
@@ -68,7 +74,7 @@ class TransformersGenerator(Generator):
 
     @property
     def chunk_size(self) -> int:
-        return int(self.options.batch_size) * 8
+        return int(self.options.batch_size) * BATCHES
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
         """Raises ModelError where the device lacks memory even for one sequence at a time."""
@@ -197,16 +203,15 @@ def _write(
         cache = DynamicCache(config=model.config)
         positions = (seen.cumsum(1) - 1).clamp(min=0)
         out = model(input_ids=ids, attention_mask=seen, position_ids=positions, past_key_values=cache, logits_to_keep=1)
-        spread = torch.repeat_interleave(torch.arange(len(prompts), device=device), torch.tensor(copies, device=device))
-        if len(prompts) < len(rows):
-            cache.batch_select_indices(spread)
-        logits = out.logits[:, -1][spread].float()  # (B, V)
-        seen = seen[spread]  # (B, L)
+        own = torch.repeat_interleave(torch.arange(len(prompts), device=device), torch.tensor(copies, device=device))
+        spread(cache, own)
+        logits = out.logits[:, -1][own].float()  # (B, V)
+        seen = seen[own]  # (B, L)
         lengths = seen.sum(1)  # (B,)
         for step in range(limit):
-            chosen, chosen_logprob = _draw(logits, sampling, None if uniforms is None else uniforms[:, step])
+            chosen, chosen_logprob = draw(logits, sampling, None if uniforms is None else uniforms[:, step])
             tokens, values = chosen.tolist(), chosen_logprob.tolist()
-            keep: list[int] = []
+            over: list[int] = []
             for place, row in enumerate(alive):
                 logprobs[row] += values[place]
                 ended = tokens[place] in ends
@@ -218,14 +223,14 @@ def _write(
                     text = _cut(tokenizer.decode(written[row], skip_special_tokens=True), sampling.stop)
                     count = len(written[row]) + int(ended)
                     yield row, Completion(text, finish, len(rows[row][0]), count, logprobs[row])
-                else:
-                    keep.append(place)
-            if not keep:
+                    over.append(place)
+            if len(over) == len(alive):
                 return
-            if len(keep) < len(alive):
-                index = torch.tensor(keep, device=device)
-                alive = [alive[place] for place in keep]
-                cache.batch_select_indices(index)
+            if over:
+                kept = without(over, len(alive))
+                alive = [alive[place] for place in kept]
+                keep(cache, kept, device)
+                index = torch.tensor(kept, device=device)
                 chosen, seen, lengths = chosen[index], seen[index], lengths[index]
                 uniforms = None if uniforms is None else uniforms[index]
             seen = torch.cat([seen, seen.new_ones((len(alive), 1))], dim=1)
@@ -238,28 +243,6 @@ def _write(
             )
             lengths = lengths + 1
             logits = out.logits[:, -1].float()
-
-
-def _draw(logits: Any, sampling: Sampling, uniform: Any) -> tuple[Any, Any]:
-    """The next token of each row and its log-probability at temperature 1.
-
-    Args:
-        logits: (B, V). uniform: (B,) in [0, 1), or None for greedy.
-    """
-    import torch
-
-    logprobs = torch.log_softmax(logits, dim=-1)
-    precise = torch.float32 if logits.device.type == "mps" else torch.float64  # mps knows no float64
-    if uniform is None:
-        chosen = logits.argmax(dim=-1)
-    else:
-        ordered, tokens = torch.softmax(logits.to(precise) / sampling.temperature, dim=-1).sort(descending=True, dim=-1)
-        total = ordered.cumsum(dim=-1)
-        ordered = ordered.masked_fill(total - ordered >= sampling.top_p, 0.0)  # the smallest set of mass top_p
-        total = ordered.cumsum(dim=-1)
-        place = torch.searchsorted(total, (uniform * total[:, -1])[:, None], right=True)
-        chosen = tokens.gather(1, place.clamp(max=tokens.shape[1] - 1))[:, 0]
-    return chosen, logprobs.gather(1, chosen[:, None])[:, 0]
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:

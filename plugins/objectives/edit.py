@@ -16,18 +16,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from siked_core import Objective, ObjectiveContext, Options, Status, TrainingExample, TrainingRow, hookimpl
+from siked_core import Objective, ObjectiveContext, Options, TrainingExample, TrainingRow, hookimpl
 from siked_plugins.objectives.layout import layout_of, tag_of
-
-if TYPE_CHECKING:
-    import polars as pl
-
-Rationales = dict[tuple[str, str], list[str]]
-"""(problem, strategy) -> texts."""
+from siked_plugins.objectives.wrong import Rationales, wrong_rationales
 
 
 class EditOptions(Options):
@@ -49,7 +43,7 @@ class Edit(Objective):
 
     def examples(self, rows: Sequence[TrainingRow], context: ObjectiveContext) -> list[TrainingExample]:
         """An example per row, in order; behind all of them, one for each wrong partner that has tokens of its own."""
-        return self._made(rows, context, _wrong(context.samples()))
+        return self._made(rows, context, wrong_rationales(context.samples()))
 
     def shown(self, rows: Sequence[TrainingRow], context: ObjectiveContext) -> list[TrainingExample]:
         """Plain rows: only a run's samples tell what they would be paired with."""
@@ -117,25 +111,6 @@ def _weighed(example: TrainingExample, weights: dict[int, float], others: float)
         return example
     labels = tuple(label if weight else -100 for label, weight in zip(example.labels, every, strict=True))
     return replace(example, labels=labels, weights=every)
-
-
-def _wrong(samples: pl.DataFrame) -> Rationales:
-    """The wrong rationales that can be read, each text once, in the order in which they were drawn."""
-    import polars as pl
-
-    rows = samples.filter(
-        (pl.col("status") == Status.WRONG.value)
-        & pl.col("rationale").is_not_null()
-        & pl.col("strategy").is_not_null()
-        & (pl.col("rationale").str.strip_chars() != "")
-    )
-    rows = rows.sort("round", "source", "draw", "key").unique(
-        ["problem_id", "strategy", "rationale"], keep="first", maintain_order=True
-    )
-    found: Rationales = {}
-    for problem, strategy, text in rows.select("problem_id", "strategy", "rationale").iter_rows():
-        found.setdefault((problem, strategy), []).append(text)
-    return found
 
 
 @hookimpl

@@ -10,6 +10,7 @@ from typing import TextIO
 from siked_core import figures
 from siked_core.reporting import Progress
 from siked_core.spending import Spent
+from siked_core.visible import visible
 
 PERIOD_S = 5.0
 
@@ -54,7 +55,7 @@ class PlainReporter:
 
     def _say(self, line: str, stage: str | None = None) -> None:
         """Write a line; `stage` is the one that it is about, where it is about one."""
-        print(line, file=self._stream, flush=True)
+        print(visible(line), file=self._stream, flush=True)
 
 
 class _PlainProgress:

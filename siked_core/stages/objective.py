@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,9 @@ def check(name: str, rows: int, examples: Sequence[TrainingExample]) -> None:
         lengths = {len(one.labels), *(len(part) for part in (one.weights, *one.epoch_weights) if part)}
         if lengths != {length}:
             raise PluginError(f"The objective '{name}' made an example (row {place}) whose parts have other lengths.")
+        numbers = (one.preference.reference, one.preference.beta, one.preference.weight) if one.preference else ()
+        if not all(math.isfinite(number) for number in numbers):
+            raise PluginError(f"The objective '{name}' made a preference (row {place}) that is not of finite numbers.")
 
 
 def _judged(run: Run, round: int, problems: Sequence[str]) -> pl.DataFrame:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from siked_core import ObjectiveContext, TrainingExample, TrainingRow
 from siked_plugins.objectives.kpod import store
 from siked_plugins.objectives.kpod.clusters import k_means
-from siked_plugins.objectives.kpod.difficulty import step_difficulties, token_logprobs
+from siked_plugins.objectives.kpod.difficulty import step_difficulties
 from siked_plugins.objectives.kpod.rationale import Rationale, rationale_of
 from siked_plugins.objectives.kpod.schedule import Schedule, progressive
 from siked_plugins.objectives.kpod.weigher import Settings, weigh
+from siked_plugins.objectives.likelihood import let_go, logprobs
 
 if TYPE_CHECKING:
     from siked_plugins.objectives.kpod import KpodOptions
@@ -46,13 +47,14 @@ def plan(
     model = context.load_student()
     table = model.get_input_embeddings().weight.detach().float()
     weighed = weigh(rationales, table, settings, context.seed, context)
-    logprobs = token_logprobs(rationales, model, context)
+    spans = [(one.ids, one.start, len(one.step)) for one in rationales]
+    known = logprobs(spans, model, context, "kpod: difficulty")
     clusters = k_means(_questions(rationales, table), options.clusters, context.seed)
     del model, table
-    _let_go()
+    let_go()
     difficulties = [
         step_difficulties(logprob, weight, one.step)
-        for logprob, weight, one in zip(logprobs, weighed.weights, rationales, strict=True)
+        for logprob, weight, one in zip(known, weighed.weights, rationales, strict=True)
     ]
     schedule = progressive(
         difficulties,
@@ -121,14 +123,3 @@ def _summary(
         ],
         "weigher": [{"answer_loss": predicted, "tokens_kept": kept} for predicted, kept in losses],
     }
-
-
-def _let_go() -> None:
-    """Give the device's memory back: the training may be another process."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -18,6 +18,11 @@ def visible(text: str) -> str:
     return "".join(_escaped(one) if _hides(one) else one for one in text.replace("\r\n", "\n"))
 
 
+def one_line(text: str) -> str:
+    """The same, with blanks for line ends and tabs."""
+    return visible(text).replace("\n", " ").replace("\t", " ")
+
+
 def _hides(one: str) -> bool:
     return (unicodedata.category(one) in ("Cc", "Cs") and one not in _KEPT) or ord(one) in _TURNING
 
