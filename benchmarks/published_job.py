@@ -108,7 +108,7 @@ def by_siked(folder: Path) -> dict[str, Any]:
     run = folder / "runs" / "mine"
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     stages = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["stages"]
-    tested = next(card for card in report["test"] if card["student"] == "round-1")
+    tested = next(card for card in report["test"] if card["student"] == f"round-{report['chosen_round']}")
     right = {"validation": report["rounds"][-1]["validation"]["score"]["accuracy"], "test": tested["score"]["accuracy"]}
     parts = [[name, round(stage.get("seconds", 0.0), 2)] for name, stage in stages.items()]
     if (drawn := report["rounds"][1]["pool"]["samples"]) != SAMPLES * rows(folder / "data" / "train.jsonl"):
