@@ -1,6 +1,8 @@
 """How fast answers are judged, side by side with what others use: math-verify for numbers, SymPy for equations.
 
-    python benchmarks/answer_verification.py [--json FILE] [--rounds 7] [--numbers 200] [--systems 40]
+    python benchmarks/answer_verification.py [--rounds 7] [--numbers 200] [--systems 40] [--results DIR]
+
+It leaves `answer_verification.json`.
 
 Numbers: pairs of a prediction and a gold answer in the spellings of grade-school answers.
 `siked_core.numbers.same_answer` against `math_verify.verify(parse(gold), parse(prediction))`, whose regular expressions
@@ -16,21 +18,29 @@ how often the two agree on numbers is counted, since math-verify judges some pai
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import random
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from record import RESULTS, Picture, Record, in_turns, ratios, spread
 
 from siked_core import Rationale
 from siked_core.numbers import format_number, read_number, same_answer
 from siked_plugins.verifiers.equation import EquationVerifier
 
+ABOUT = (
+    "Both sides judge the same answers in one process, by turns; a turn's ratio is of their processor times. Numbers "
+    "are predictions and gold answers in the spellings of grade school; `math-verify` judges them with "
+    "`verify(parse(gold), parse(prediction))`. Systems are linear, of one to eight unknowns, as a model writes them; "
+    "the other side reads them with `sympy.sympify`, which evaluates text and so is not safe, and solves with "
+    "`sympy.solve`. Every system is solved right by both."
+)
 Pair = tuple[str, str]
 
 
@@ -116,28 +126,50 @@ def timed(work: Callable[[], Any], at_least_s: float) -> float:
             return spent / times
 
 
-def side_by_side(ours: Callable[[], Any], theirs: Callable[[], Any], items: int, rounds: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Compared:
+    """Two ways of judging the same items."""
+
+    other: str
+    items: int
+    siked_s: list[float]
+    other_s: list[float]
+    same: float
+    """Share of the items that both judge alike."""
+
+    def row(self, what: str) -> dict[str, str | float]:
+        """What a table shows of it."""
+        quicker = ratios(self.other_s, self.siked_s, 1)
+        return {
+            "judged": f"{what}, against {self.other}",
+            "siked, a second": self._rate(self.siked_s),
+            "the other, a second": self._rate(self.other_s),
+            "times as fast": quicker["median"],
+            "least": quicker["least"],
+            "most": quicker["most"],
+            "same verdicts, in %": round(100 * self.same, 1),
+        }
+
+    def _rate(self, seconds: list[float]) -> float:
+        return round(spread([self.items / one for one in seconds])["median"])
+
+
+def side_by_side(
+    ours: Callable[[], Any], theirs: Callable[[], Any], other: str, items: int, rounds: int, same: float
+) -> Compared:
+    """By turns, both warm."""
     ours(), theirs()
-    measured = [(timed(ours, 0.05), timed(theirs, 0.0)) for _ in range(rounds)]
-    ratios = sorted(other / mine for mine, other in measured)
-    return {
-        "items": items,
-        "rounds": rounds,
-        "siked_per_s": round(items / statistics.median(mine for mine, _ in measured)),
-        "other_per_s": round(items / statistics.median(other for _, other in measured), 1),
-        "ratio_min": round(ratios[0], 1),
-        "ratio_median": round(statistics.median(ratios), 1),
-        "ratio_max": round(ratios[-1], 1),
-    }
+    ways = {"siked": lambda: timed(ours, 0.05), "other": lambda: timed(theirs, 0.0)}
+    found = in_turns(ways, rounds)
+    return Compared(other, items, found["siked"], found["other"], same)
 
 
-def measure(numbers: int, systems: int, rounds: int) -> dict[str, dict[str, Any]]:
+def measure(numbers: int, systems: int, rounds: int) -> dict[str, Compared]:
     """Both comparisons.
 
     Raises:
         SystemExit: a system was solved wrong, or a spelling was judged wrong.
     """
-    logging.disable(logging.WARNING)
     chance = random.Random(0)
     pairs = number_pairs(numbers, chance)
     judged = by_siked(pairs)
@@ -146,9 +178,9 @@ def measure(numbers: int, systems: int, rounds: int) -> dict[str, dict[str, Any]
     ]
     if [one for one, true in zip(judged, truth, strict=True) if one and not true]:
         raise SystemExit("a wrong number was accepted")
-    figures = {"numbers": side_by_side(lambda: by_siked(pairs), lambda: by_math_verify(pairs), numbers, rounds)}
-    agreed = sum(one == other for one, other in zip(judged, by_math_verify(pairs), strict=True))
-    figures["numbers"] |= {"other": "math-verify", "agreement": round(agreed / numbers, 3)}
+    agreed = sum(one == other for one, other in zip(judged, by_math_verify(pairs), strict=True)) / numbers
+    judges = (lambda: by_siked(pairs)), (lambda: by_math_verify(pairs))
+    figures = {"numbers": side_by_side(*judges, "math-verify", numbers, rounds, agreed)}
 
     made = [linear_system(1 + index % 8, chance) for index in range(systems)]
     texts, answers = [text for text, _ in made], [answer for _, answer in made]
@@ -158,28 +190,43 @@ def measure(numbers: int, systems: int, rounds: int) -> dict[str, dict[str, Any]
         ]
         if wrong:
             raise SystemExit(f"{solver.__name__} is wrong on:\n{wrong[0]}")
-    ours, theirs = (lambda: solved_by_siked(texts)), (lambda: solved_by_sympy(texts))
-    figures["equations"] = side_by_side(ours, theirs, systems, rounds) | {"other": "sympify + solve", "agreement": 1.0}
+    solvers = (lambda: solved_by_siked(texts)), (lambda: solved_by_sympy(texts))
+    figures["equations"] = side_by_side(*solvers, "sympify and solve", systems, rounds, 1.0)
     assert all(read_number(format_number(answer)) == answer for answer in answers)
     return figures
 
 
+def write_up(record: Record, figures: dict[str, Compared]) -> None:
+    """The figures as a reader sees them."""
+    rows = [one.row(what) for what, one in figures.items()]
+    place = record.table("answers judged a second of processor time", rows)
+    reading = "Ratios within turns; the whiskers go from the least to the most. 1 would be equally fast."
+    axes = Picture(place, "judged", "times as fast", low="least", high="most", reference=1, reading=reading)
+    record.picture(axes)
+    for row in rows:
+        record.say(
+            f"{str(row['judged']).capitalize()}: {row['times as fast']:g} times as fast (least {row['least']:g}, most "
+            f"{row['most']:g}), and the same verdict on {row['same verdicts, in %']:g} %."
+        )
+    record.keep(seconds={what: {"siked": one.siked_s, "other": one.other_s} for what, one in figures.items()})
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--rounds", type=int, default=7, help="how often each side runs, in turns")
     parser.add_argument("--numbers", type=int, default=200, help="pairs of numbers in a round")
     parser.add_argument("--systems", type=int, default=40, help="systems of equations in a round")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that the results go into")
     chosen = parser.parse_args(arguments)
+    record = Record("answer_verification", "Judging numbers and equations", ABOUT)
     figures = measure(chosen.numbers, chosen.systems, chosen.rounds)
-    for name, found in figures.items():
-        print(f"{name:10} {found['siked_per_s']} a second, {found['other']} {found['other_per_s']}:", end=" ")
-        print(f"{found['ratio_median']} x (least {found['ratio_min']}, greatest {found['ratio_max']};", end=" ")
-        print(f"{found['rounds']} rounds of {found['items']}); same verdicts {found['agreement']:.1%}")
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    for what, found in figures.items():
+        print(", ".join(f"{name}: {value}" for name, value in found.row(what).items()))
+    write_up(record, figures)
+    print(record.write(chosen.results))
     return 0
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # math-verify warns that it may not be interrupted
     sys.exit(main())

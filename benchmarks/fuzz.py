@@ -74,9 +74,9 @@ def mathematics(text: str) -> None:
 
 
 def equations(text: str) -> None:
-    from siked_plugins.verifiers.equation import _examine
+    from siked_plugins.verifiers.system import examine
 
-    _examine(text)
+    examine(text)
 
 
 def strategy(name: str) -> Callable[[str], None]:

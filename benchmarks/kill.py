@@ -74,11 +74,11 @@ def worker(log: Path, arguments: list[str]) -> int:
     for name in ("pocket", "transformers"):
         watched(registry.get("generator", name))  # type: ignore[arg-type]
     os.write(file, b"|")
-    _watch_steps(file)
+    watch_steps(file)
     return main(arguments)
 
 
-def _watch_steps(file: int) -> None:
+def watch_steps(file: int) -> None:
     from transformers import Trainer
 
     step = Trainer.training_step

@@ -1,7 +1,10 @@
 """What millions of samples cost: to append them, and to open the ledger and mix; against the same in pandas.
 
     python benchmarks/pool_scale.py [--rows 1000000 3000000 10000000] [--repeats 3] [--folder DIR]
-                                    [--resume 100000] [--json FILE] [--picture FILE]
+                                    [--resume 100000] [--add] [--results DIR]
+
+It leaves `pool_scale.json`. With `--add`, what that file has of other sizes stays in it, so that sizes may be measured
+one by one.
 
 A run is made of invented samples with the shapes of real ones: four strategies, 10 teacher's samples of each problem
 under each, 40 of the student, who chooses; completions of about 500 characters (100 to 200 tokens) and their verdicts,
@@ -24,29 +27,31 @@ gives the same command again, which finds nothing to do: what that takes is what
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import os
-import random
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-STRATEGIES = ("cot", "eot", "l2m", "pot")
-DRAWS = 10
+import pool_parts
+from pool_parts import DRAWS, NAME
+from record import RESULTS, Picture, Record, ratios, spread
+
+ABOUT = (
+    "A run of invented samples with the shapes of real ones: four strategies, ten samples of the teacher's of each "
+    "problem under each, forty of the student's. `siked mix` and its part without texts, beside pandas, which does as "
+    "the published code does: loads all rows of the same Parquet shards (kinder to it than JSON lines), keeps the "
+    "first correct one of each question and strategy, and joins. By turns, each in a process of its own. Both mixtures "
+    "are of the same samples."
+)
 CHUNK = 4096
-CORRECT, REPEATED = 0.6, 0.1
-NAME = "scale"
 LABELS = {"open": "ledger opened, mixture computed", "mix": "siked mix (with texts)", "pandas": "pandas (with texts)"}
-Row = dict[str, Any]
 
 
 def main() -> int:
@@ -57,24 +62,25 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the runs are made and removed; about 0.5 GB a million")
     parser.add_argument("--no-pandas", action="store_true", help="leave the comparison out")
     parser.add_argument("--resume", type=int, nargs="+", default=[], metavar="N", help="samples of a finished stage")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--picture", type=Path, help="draw them; needs matplotlib (pip install siked[bench])")
-    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
-    parser.add_argument("--pool", help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that the results go into")
+    parser.add_argument("--add", action="store_true", help="keep what the results have of other sizes")
     given = parser.parse_args()
-    if given.part:
-        print(json.dumps(PARTS[given.part](given)))
-        return 0
+    record = Record("pool_scale", "Mixing and pools of millions", ABOUT)
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="pool-scale-") as folder:
         sizes = [measured(Path(folder), rows, given.repeats, given.chunk, not given.no_pandas) for rows in given.rows]
         resumed = [resuming(Path(folder), samples, given.repeats) for samples in given.resume]
-    found = {"chunk": given.chunk, "sizes": sizes, "exponents": exponents(sizes), "resume": resumed}
-    print(table(found))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    if given.picture:
-        draw(found, given.picture)
+    if given.add:
+        before = json.loads((given.results / "pool_scale.json").read_text(encoding="utf-8"))
+        sizes, resumed = with_those(before["sizes"], sizes), with_those(before["resume"], resumed)
+    write_up(record, given.chunk, sizes, resumed)
+    print(record.write(given.results))
     return 0
+
+
+def with_those(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was measured now, and what was measured before of other numbers of samples."""
+    measured = {one["samples"]: one for one in (*before, *now)}
+    return [measured[samples] for samples in sorted(measured)]
 
 
 # One size
@@ -106,10 +112,9 @@ def measured(folder: Path, rows: int, repeats: int, chunk: int, with_pandas: boo
 
 
 def part(work: Path, name: str, rows: int, chunk: int, pool: str = "") -> dict[str, Any]:
-    """Run a part of this file in a process of its own."""
+    """Run a part in a process of its own."""
     work.mkdir(exist_ok=True)
-    command = [sys.executable, __file__, "--part", name, "--rows", str(rows), "--chunk", str(chunk), "--pool", pool]
-    return timed(command, work)
+    return timed([sys.executable, pool_parts.__file__, name, str(rows), str(chunk), pool], work)
 
 
 def timed(command: list[str], folder: Path) -> dict[str, Any]:
@@ -158,181 +163,6 @@ def resuming(folder: Path, samples: int, repeats: int) -> dict[str, Any]:
     return {"samples": count * DRAWS, "first": runs[0], "again": runs[1:]}
 
 
-# The parts
-
-
-def make_run(given: argparse.Namespace) -> None:
-    """An empty run of a data set with as many problems as the samples need."""
-    from siked_core.recipe import validate
-    from siked_core.registry import Registry
-    from siked_core.reporting import SilentReporter
-    from siked_core.run import start
-    from siked_core.stages.prepare import problems
-
-    data = Path("data")
-    data.mkdir()
-    count = -(-given.rows[0] // (2 * DRAWS * len(STRATEGIES))) + 1  # one is held out for validation
-    with (data / "train.jsonl").open("w", encoding="utf-8") as file:
-        for number in range(count):
-            question = f"Ann has {number} pens and buys {number % 97} in each of {number % 7} shops. How many has she?"
-            file.write(json.dumps({"id": f"p{number}", "question": question, "answer": str(number)}) + "\n")
-    test = {"question": "Who counts these pens?", "answer": "1"}
-    (data / "test.jsonl").write_text(json.dumps(test) + "\n", encoding="utf-8")
-    recipe = {
-        "dataset": {"name": "jsonl", "options": {"path": str(data.resolve())}},
-        "strategies": list(STRATEGIES),
-        "data": {"validation": 1, "decontaminate": "none"},
-        "teacher": {"generator": "annotations", "samples": DRAWS},
-        "rollout": {"mode": "free", "samples": DRAWS * len(STRATEGIES)},
-    }
-    with start(validate(recipe), Registry.discover(), SilentReporter(), name=NAME) as run:
-        problems(run, "train")
-
-
-def fill_pool(given: argparse.Namespace) -> dict[str, Any]:
-    """Write one pool's samples and verdicts. Only the appends are timed."""
-    import polars as pl
-
-    from siked_core.pool import write_parquet
-    from siked_core.registry import Registry
-    from siked_core.reporting import SilentReporter
-    from siked_core.run import attach
-    from siked_core.stages.evidence import asked, present_judges
-    from siked_core.stages.prepare import problems
-    from siked_core.stand_ins import hashed
-
-    with attach(NAME, Registry.discover(), SilentReporter()) as run, run.verifiers() as verifiers:
-        known = problems(run, "train")
-        questions = {problem.id: asked(problem) for problem in known}
-        judges = present_judges(run, verifiers)
-        samples, verdicts = run.pool(given.pool), run.verdicts(given.pool)
-        write = Stopwatch()
-        keys: list[str] = []
-        made = invented(given.pool, [problem.id for problem in known])
-        while batch := list(islice(made, given.chunk)):
-            write(samples.append, [sample for sample, _ in batch])
-            judged = [
-                {
-                    "key": sample["key"],
-                    "judge": judges[sample["strategy"]],
-                    "status": "correct" if right else "wrong",
-                    "answer": "1",
-                    "why": "",
-                    "rationale": sample["text"],
-                    "evidence": f"{hashed(sample['text'])}.{questions[sample['problem_id']]}",
-                }
-                for sample, right in batch
-            ]
-            write(verdicts.append, judged)
-            keys += [sample["key"] for sample, _ in batch]
-        write_parquet(pl.DataFrame({"key": keys}), run.wanted(given.pool))
-        shards = len(samples.shards()) + len(verdicts.shards())
-        files = [*(run.path / "pools" / given.pool).iterdir(), *(run.path / "verdicts" / given.pool).iterdir()]
-    size = sum(file.stat().st_size for file in files)
-    return {"rows": 2 * len(keys), "shards": shards, "bytes": size, **write.found()}
-
-
-class Stopwatch:
-    """Adds up what calls take."""
-
-    _wall = _cpu = 0.0
-
-    def __call__(self, function: Callable[[Any], None], argument: Any) -> None:
-        wall, cpu = time.monotonic(), time.process_time()
-        function(argument)
-        self._wall += time.monotonic() - wall
-        self._cpu += time.process_time() - cpu
-
-    def found(self) -> dict[str, float]:
-        return {"seconds": round(self._wall, 3), "cpu_s": round(self._cpu, 3)}
-
-
-def invented(pool: str, problems: list[str]) -> Iterator[tuple[Row, bool]]:
-    """Samples in the order in which a stage asks for them, each with whether it is right."""
-    dice = random.Random(pool)
-    words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randint(2, 9))) for _ in range(3000)]
-    pieces = [" ".join(dice.choices(words, k=10)) for _ in range(30_000)]
-    teacher = pool == "teacher"
-    cells = [(name, problem) for name in STRATEGIES for problem in problems] if teacher else [
-        (None, problem) for problem in problems
-    ]  # fmt: skip
-    number, text = 0, ""
-    for requested, problem in cells:
-        for draw in range(DRAWS if teacher else DRAWS * len(STRATEGIES)):
-            number += 1
-            used = requested or STRATEGIES[int(dice.random() * len(STRATEGIES))]
-            if not draw or dice.random() >= REPEATED:
-                text = "".join(f"{dice.choice(pieces)} {int(dice.random() * 1000)}. " for _ in range(7))
-            yield (
-                {
-                    "key": hashlib.blake2b(f"{pool}{number}".encode(), digest_size=16).hexdigest(),
-                    "problem_id": problem,
-                    "requested": requested,
-                    "strategy": used,
-                    "source": "teacher" if teacher else "student",
-                    "round": 0 if teacher else 1,
-                    "draw": draw,
-                    "text": text if teacher else f"<{used}>\n{text}",
-                    "finish_reason": "stop",
-                    "max_tokens": 512,
-                    "prompt_tokens": 900 if teacher else 80,
-                    "completion_tokens": 100 + int(dice.random() * 100),
-                    "logprob": -60 * dice.random(),
-                },
-                dice.random() < CORRECT,
-            )
-
-
-def open_ledger(given: argparse.Namespace) -> dict[str, Any]:
-    """What `siked mix` does before it fetches texts."""
-    from siked_core.registry import Registry
-    from siked_core.reporting import SilentReporter
-    from siked_core.run import attach
-    from siked_core.stages.mix import choose
-
-    with attach(NAME, Registry.discover(), SilentReporter()) as run:
-        return {"rows": choose(run, 1).height}
-
-
-def mix_in_pandas(given: argparse.Namespace) -> dict[str, Any]:
-    """The published way: all rows in memory, one strategy after another."""
-    import pandas as pd
-
-    run = Path("runs") / NAME
-    first: dict[str, Any] = {}
-    for pool in ("teacher", "round-1"):
-        table = pd.read_parquet(run / "pools" / pool)
-        verdicts = pd.read_parquet(run / "verdicts" / pool)
-        table = table.merge(verdicts, on="key")
-        right = table[table["status"] == "correct"]
-        first[pool] = right.drop_duplicates(["problem_id", "strategy"])
-        del table, verdicts, right
-    kept = []
-    for strategy in STRATEGIES:
-        teacher, student = (first[pool][first[pool]["strategy"] == strategy] for pool in ("teacher", "round-1"))
-        solved = set(student["problem_id"])
-        kept += [student, teacher[~teacher["problem_id"].isin(solved)]]
-    mixture = pd.concat(kept)
-    mixture[["key", "problem_id", "strategy", "source", "rationale"]].to_parquet("pandas.parquet")
-    return these(mixture["key"])
-
-
-def what_was_mixed(given: argparse.Namespace) -> dict[str, Any]:
-    import polars as pl
-
-    return these(pl.read_parquet(Path("runs", NAME, "mixtures", "round-1.parquet"), columns=["key"])["key"])
-
-
-def these(keys: Iterable[str]) -> dict[str, Any]:
-    ordered = sorted(keys)
-    return {"rows": len(ordered), "keys": hashlib.blake2b("".join(ordered).encode()).hexdigest()}
-
-
-Part = Callable[[argparse.Namespace], Any]
-PARTS: dict[str, Part] = {"run": make_run, "fill": fill_pool, "open": open_ledger, "mixed": what_was_mixed}
-PARTS["pandas"] = mix_in_pandas
-
-
 # What came of it
 
 
@@ -353,47 +183,59 @@ def exponents(sizes: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
-    lines = ["medians (min-max): seconds of wall time, seconds of CPU time, peak memory in MiB"]
-    for size in found["sizes"]:
-        appended = size["append"]
-        per = [f"{appended['rows'] / appended[name]:,.0f}" for name in ("seconds", "cpu_s")]
-        lines.append(f"{size['samples']:,} samples: {per[0]} rows appended a second, {per[1]} a second of CPU time")
-        lines += [f"  {label:<34}{spread(size[name])}" for name, label in LABELS.items() if size[name]]
-        if size["pandas"]:
-            ratio = statistics.median(b["cpu_s"] / a["cpu_s"] for a, b in zip(size["mix"], size["pandas"], strict=True))
-            lines.append(f"  CPU time of pandas to that of siked mix: {ratio:.1f}")
-    lines += [f"resume of {one['samples']:,} finished samples: {spread(one['again'])}" for one in found["resume"]]
-    if found["exponents"]:
-        slopes = ", ".join(f"{name} {slope:.2f}" for name, slope in found["exponents"].items())
-        lines.append(f"CPU time grows with the samples to the power of: {slopes}")
-    return "\n".join(lines)
+def write_up(record: Record, chunk: int, sizes: list[dict[str, Any]], resumed: list[dict[str, Any]]) -> None:
+    """The figures as a reader sees them."""
+    rows = [shown(size["samples"], label, size[way]) for size in sizes for way, label in LABELS.items() if size[way]]
+    place = record.table("from start to end of a process, of so many samples", rows)
+    axes = {"x": "samples", "y": "CPU seconds", "series": "way", "line": True}
+    record.picture(Picture(place, **axes, reading="CPU time, median; lower is better."))  # type: ignore[arg-type]
+    appends = [
+        {
+            "samples": size["samples"],
+            "rows": size["append"]["rows"],
+            "rows a second": round(size["append"]["rows"] / size["append"]["seconds"], -3),
+            "rows a second of CPU time": round(size["append"]["rows"] / size["append"]["cpu_s"], -3),
+            "bytes a sample, with its verdict": round(size["append"]["bytes"] / size["samples"]),
+        }
+        for size in sizes
+    ]
+    record.table(f"samples and verdicts appended, {chunk:,} at a time", appends)
+    for size in (size for size in sizes if size["pandas"]):
+        cpu, wall = (ratios(*(column(size[way], of) for way in ("pandas", "mix")), 1) for of in ("cpu_s", "seconds"))
+        memory = ratios(*(column(size[way], "peak_mib") for way in ("pandas", "mix")), 1)
+        record.say(
+            f"{size['samples']:,} samples: pandas takes {wall['median']:g} times the time of `siked mix` (least "
+            f"{wall['least']:g}, most {wall['most']:g}), {cpu['median']:g} times its CPU time and {memory['median']:g} "
+            "times its memory, for a mixture of the same samples."
+        )
+    slopes = exponents(sizes)
+    if slopes:
+        powers = ", ".join(f"{slope:.2f} ({way})" for way, slope in slopes.items())
+        record.say(f"CPU time grows with the number of samples to the power of {powers}.")
+    if resumed:
+        rows = [shown(one["samples"], "siked teach, given again", one["again"]) for one in resumed]
+        record.table("a finished stage, found finished", rows)
+    record.keep(chunk=chunk, sizes=sizes, exponents=slopes, resume=resumed)
 
 
-def spread(runs: list[dict[str, Any]]) -> str:
-    def of(name: str, digits: int) -> str:
-        values = sorted(one[name] for one in runs)
-        return f"{statistics.median(values):,.{digits}f} ({values[0]:,.{digits}f}-{values[-1]:,.{digits}f})"
+def shown(samples: int, way: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """A row: medians, and of wall time the least and the most."""
+    wall = spread(column(runs, "seconds"), 1)
+    cpu, peak = (statistics.median(column(runs, name)) for name in ("cpu_s", "peak_mib"))
+    return {
+        "samples": samples,
+        "way": way,
+        "seconds": wall["median"],
+        "least": wall["least"],
+        "most": wall["most"],
+        "CPU seconds": round(cpu, 1),
+        "peak memory, GiB": round(peak / 1024, 2),
+        "times": len(runs),
+    }
 
-    return f"{of('seconds', 1)}  {of('cpu_s', 1)}  {of('peak_mib', 0)}"
 
-
-def draw(found: dict[str, Any], path: Path) -> None:
-    """CPU time over samples, both axes logarithmic."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, label in LABELS.items():
-        points = [(size["samples"], one["cpu_s"]) for size in found["sizes"] for one in size[name]]
-        if points:
-            axes.plot(*zip(*points, strict=True), "o", label=label)
-    points = [(size["samples"], size["append"]["cpu_s"]) for size in found["sizes"]]
-    axes.plot(*zip(*points, strict=True), "o", label="append")
-    axes.set(xscale="log", yscale="log", xlabel="samples", ylabel="CPU seconds")
-    axes.legend()
-    axes.grid(True, which="both", alpha=0.3)
-    figure.savefig(path)
+def column(runs: list[dict[str, Any]], name: str) -> list[float]:
+    return [one[name] for one in runs]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """How fast model-written programs are judged, against the two plain ways of doing it, side by side in one run.
 
-    python benchmarks/program_verification.py [--programs 400] [--repeats 5] [--json FILE] [--endurance N]
+    python benchmarks/program_verification.py [--programs 400] [--repeats 5] [--results DIR]
+
+It leaves `program_verification.json`.
 
 The mixture is 93 % plain programs and 7 % that use SymPy, all written below and varied by their numbers. Judged by
 our pool with both tiers; by our pool with the cage alone; by a fresh `python -I` for each program; by a forked
@@ -28,7 +30,6 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import random
-import statistics
 import subprocess
 import sys
 import time
@@ -38,8 +39,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from record import RESULTS, Picture, Record, ratios, spread
+
 from siked_core.sandbox import Limits, ProgramPool
 
+ABOUT = (
+    "Programs as a model writes them, 93 % plain and 7 % that use SymPy, judged by siked's pool (an interpreter for "
+    "plain programs and a cage for the rest; and with the cage alone), by a fresh `python -I` for each, and by a "
+    "forked process for each: of a parent like a run's, which has loaded PyTorch and SymPy, and of one that has loaded "
+    "SymPy alone. All by turns, with as many workers, and with the same answers. The plain ways protect from nothing."
+)
+OURS = ("both tiers", "cage alone")
+PLAIN_WAYS = ("fresh python -I", "forked process", "lean forked process")
 TIMEOUT_S = 10.0
 MEMORY_MIB = 128
 SYMPY_SHARE = 0.07
@@ -181,9 +192,9 @@ def _send_answer(connection: Any, code: str) -> None:
     connection.send(globals()["judge"](code))
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run the four ways side by side."""
-    repeats: list[dict[str, float]] = []
+def compare(arguments: argparse.Namespace) -> tuple[dict[str, list[float]], Counter[int]]:
+    """Run all ways side by side: of each, the seconds that a program took, by repeats; and the tiers that judged."""
+    seconds: dict[str, list[float]] = {name: [] for name in (*OURS, *PLAIN_WAYS)}
     tiers: Counter[int] = Counter()
     workers = arguments.workers
     limits = Limits(timeout_s=TIMEOUT_S)
@@ -193,52 +204,62 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         for repeat in range(arguments.repeats):
             programs = mixture(arguments.programs, repeat)
             few = mixture(arguments.baseline_programs, 1_000 + repeat)
-            seconds: dict[str, float] = {}
-            for name, pool in (("both tiers", both), ("cage alone", cage)):
+            for name, pool in zip(OURS, (both, cage), strict=True):
                 started = time.perf_counter()
                 found = pool.run(programs)
-                seconds[name] = (time.perf_counter() - started) / len(programs)
+                seconds[name].append((time.perf_counter() - started) / len(programs))
                 assert all(one.status == "answered" for one in found), Counter(one.status for one in found)
                 if pool is both:
                     tiers.update(one.tier for one in found)
             expected = [one.answer for one in both.run(few)]
             started = time.perf_counter()
             answers = {"fresh python -I": by_fresh_python(few, workers)}
-            seconds["fresh python -I"] = (time.perf_counter() - started) / len(few)
+            seconds["fresh python -I"].append((time.perf_counter() - started) / len(few))
             for name, parent in (("forked process", "torch"), ("lean forked process", "lean")):
                 took, answers[name] = by_forked_process(few, workers, parent)
-                seconds[name] = took / len(few)
+                seconds[name].append(took / len(few))
             for name, given in answers.items():
                 assert given == expected, (
                     name,
                     [both for both in zip(given, expected, strict=True) if len(set(both)) > 1],
                 )
-            repeats.append(seconds)
-            print(" ".join(f"{name}: {1_000 * value:.2f} ms" for name, value in seconds.items()), flush=True)
-    result: dict[str, Any] = {
-        "programs": arguments.programs,
-        "baseline_programs": arguments.baseline_programs,
-        "sympy_share": SYMPY_SHARE,
-        "workers": workers,
-        "served_by_tier": dict(tiers),
-        "milliseconds": {name: _spread([1_000 * one[name] for one in repeats]) for name in repeats[0]},
-        "times_as_fast": {
-            f"{ours} / {theirs}": _spread([one[theirs] / one[ours] for one in repeats])
-            for ours in ("both tiers", "cage alone")
-            for theirs in ("fresh python -I", "forked process", "lean forked process")
-        },
-    }
-    for name, spread in result["times_as_fast"].items():
-        print(f"{name}: {spread['median']:.1f} x (from {spread['min']:.1f} to {spread['max']:.1f})")
-    print("served by tier:", dict(tiers))
-    return result
+            print(" ".join(f"{name}: {1_000 * each[-1]:.2f} ms" for name, each in seconds.items()), flush=True)
+    if not tiers[1]:
+        raise SystemExit("The interpreter for plain programs judged none of them: `siked doctor` tells why.")
+    return seconds, tiers
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {
-        name: round(function(values), 3)
-        for name, function in (("min", min), ("median", statistics.median), ("max", max))
-    }
+def write_up(
+    record: Record, seconds: dict[str, list[float]], tiers: Counter[int], arguments: argparse.Namespace
+) -> None:
+    """The figures as a reader sees them."""
+    record.table(
+        f"milliseconds for a program, {arguments.workers} at once",
+        [{"way": name, **spread([1_000 * one for one in each])} for name, each in seconds.items()],
+    )
+    quicker = {(ours, other): ratios(seconds[other], seconds[ours], 1) for ours in OURS for other in PLAIN_WAYS}
+    rows = [
+        {"against": other, "siked": ours, "times as fast": one["median"], "least": one["least"], "most": one["most"]}
+        for (ours, other), one in quicker.items()
+    ]
+    place = record.table("how many times as fast", rows)
+    axes = {"x": "against", "y": "times as fast", "low": "least", "high": "most", "series": "siked"}
+    reading = "Ratios within turns; the whiskers go from the least to the most. 1 would be equally fast."
+    record.picture(Picture(place, **axes, reference=1, reading=reading))  # type: ignore[arg-type]
+    fresh, forked = (quicker["both tiers", other] for other in PLAIN_WAYS[:2])
+    record.say(
+        f"A program is judged {fresh['median']:g} times as fast as in a fresh interpreter (least {fresh['least']:g}, "
+        f"most {fresh['most']:g}) and {forked['median']:g} times as fast as in a process forked from a run's (least "
+        f"{forked['least']:g}, most {forked['most']:g}); {tiers[1] / tiers.total():.0%} by the interpreter for plain "
+        "programs, the rest in the cage."
+    )
+    record.keep(
+        programs=arguments.programs,
+        baseline_programs=arguments.baseline_programs,
+        sympy_share=SYMPY_SHARE,
+        served_by_tier=dict(tiers),
+        seconds=seconds,
+    )
 
 
 def endure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -355,16 +376,22 @@ def main() -> None:
     parser.add_argument("--endurance", type=int, default=0, metavar="N", help="run N programs and watch for leaks")
     parser.add_argument("--ignore", action="append", default=[], metavar="PATTERN", help="names in /tmp not to watch")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop the endurance run after so long")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write what the endurance run found here")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that the comparison goes into")
     parser.add_argument("--forked-parent", choices=("torch", "lean"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.forked_parent:
         forked_parent(arguments.workers, arguments.forked_parent)
         return
-    result = endure(arguments) if arguments.endurance else compare(arguments)
+    if not arguments.endurance:
+        record = Record("program_verification", "Judging programs", ABOUT)
+        write_up(record, *compare(arguments), arguments)
+        print(record.write(arguments.results))
+        return
+    result = endure(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    if result.get("faults"):
+    if result["faults"]:
         raise SystemExit(1)
 
 

@@ -4,13 +4,14 @@ Each command is run in turn with the bare import, so that both meet the same mac
 what is compared: a busy core makes both slower. Times are user and system time of the process and its children, with
 bytecode already written. Run it as
 
-    python benchmarks/startup.py [--pairs 15] [--json]
+    python benchmarks/startup.py [--pairs 15] [--only 'siked --help' ...] [--results DIR]
+
+and it leaves `startup.json`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -18,7 +19,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+
+from record import RESULTS, Picture, Record, in_turns, ratios, spread
+
+ABOUT = (
+    "CPU time (user and system) of commands that should answer at once, each a process of its own, with bytecode "
+    "already written; by turns with a bare `import typer, rich`, which is the least that a command line of these "
+    "libraries costs. `<TAB>` is a completion."
+)
 
 BARE = (sys.executable, "-c", "import typer, rich")
 SIKED = (sys.executable, "-m", "siked_cli")
@@ -56,45 +66,71 @@ def cpu_seconds(command: Sequence[str], environment: Mapping[str, str], folder: 
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measure(pairs: int, touches: Iterable[str] = TOUCHES) -> dict[str, dict[str, float]]:
-    """Of each touch: its CPU time in milliseconds (least, median, most), and its ratio to the bare import."""
+def measure(pairs: int, touches: Iterable[str] = TOUCHES) -> dict[str, dict[str, dict[str, float]]]:
+    """Of each touch the spreads of its CPU time (`ms`), of that of the bare import (`bare`), and of their `ratio`."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         plain["PYTHONPYCACHEPREFIX"] = str(Path(folder) / "bytecode")
         for name in touches:
             command, more = TOUCHES[name]
-            environment = {**plain, **more}
-            cpu_seconds(BARE, plain, folder)
-            cpu_seconds(command, environment, folder)  # these write the bytecode
-            times = [
-                (cpu_seconds(BARE, plain, folder), cpu_seconds(command, environment, folder)) for _ in range(pairs)
-            ]
-            spent = [1000 * own for _, own in times]
-            ratios = [own / bare for bare, own in times]
-            found[name] = {
-                f"{what}_{which}": round(of(values), digits)
-                for what, values, digits in (("ms", spent, 1), ("ratio", ratios, 2))
-                for which, of in (("least", min), ("median", statistics.median), ("most", max))
+            ways = {
+                "bare": partial(cpu_seconds, BARE, plain, folder),
+                "siked": partial(cpu_seconds, command, {**plain, **more}, folder),
             }
-            found[name]["bare_ms_median"] = round(1000 * statistics.median(bare for bare, _ in times), 1)
+            in_turns(ways, 1)  # these write the bytecode
+            times = in_turns(ways, pairs)
+            found[name] = {
+                "ms": spread([1000 * one for one in times["siked"]], 0),
+                "bare": spread([1000 * one for one in times["bare"]], 0),
+                "ratio": ratios(times["siked"], times["bare"]),
+            }
     return found
+
+
+def write_up(record: Record, found: dict[str, dict[str, dict[str, float]]]) -> None:
+    """The figures as a reader sees them."""
+    place = record.table(
+        "CPU time in milliseconds",
+        [
+            {
+                "command": name,
+                "CPU ms": one["ms"]["median"],
+                "least": one["ms"]["least"],
+                "most": one["ms"]["most"],
+                "times a bare import": one["ratio"]["median"],
+                "at least": one["ratio"]["least"],
+                "at most": one["ratio"]["most"],
+            }
+            for name, one in found.items()
+        ],
+    )
+    reading = "Milliseconds of CPU time; the whiskers go from the least to the most that was measured."
+    record.picture(Picture(place, x="command", y="CPU ms", low="least", high="most", reading=reading))
+    slowest = max(found, key=lambda name: found[name]["ms"]["median"])
+    spent, bare = found[slowest]["ms"], statistics.median(one["bare"]["median"] for one in found.values())
+    record.say(
+        f"The most that a touch costs is {spent['median']:.0f} ms of CPU time (`{slowest}`; {spent['least']:.0f} to "
+        f"{spent['most']:.0f}), of which importing Typer and Rich is {bare:.0f} ms."
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    found = measure(arguments.pairs)
-    if arguments.json:
-        print(json.dumps(found, indent=2))
-        return
-    print(f"{'':<30}  {'CPU ms (least, median, most)':<30}  {'times a bare import of typer and rich':<38}")
+    parser.add_argument("--pairs", type=int, default=15, help="how often each is run")
+    parser.add_argument(
+        "--only", nargs="+", choices=TOUCHES, default=list(TOUCHES), metavar="COMMAND", help="as listed"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that startup.json goes into")
+    given = parser.parse_args()
+    record = Record("startup", "Start-up of the command line", ABOUT)
+    found = measure(given.pairs, given.only)
+    print(f"{'':<30}  {'CPU ms (median, least, most)':<30}  times a bare import of typer and rich")
     for name, one in found.items():
-        spent = ", ".join(f"{one[f'ms_{which}']:.0f}" for which in ("least", "median", "most"))
-        ratio = ", ".join(f"{one[f'ratio_{which}']:.2f}" for which in ("least", "median", "most"))
-        print(f"{name:<30}  {spent:<30}  {ratio} (bare: {one['bare_ms_median']:.0f} ms)")
+        shown = [", ".join(f"{value:g}" for value in one[what].values()) for what in ("ms", "ratio")]
+        print(f"{name:<30}  {shown[0]:<30}  {shown[1]} (bare: {one['bare']['median']:.0f} ms)")
+    write_up(record, found)
+    print(record.write(given.results))
 
 
 if __name__ == "__main__":

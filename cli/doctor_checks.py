@@ -28,7 +28,7 @@ SLOW_SYNC_S = 0.25
 """A run syncs each shard, and its manifest at every stage."""
 LITTLE_DISK_GIB = 5
 LITTLE_MEMORY_GIB = 4
-NOT_FOR_USERS = ("test", "dev", "bench", "docs")
+NOT_FOR_USERS = ("test", "dev", "docs")
 GIB = 2**30
 
 

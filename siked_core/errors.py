@@ -57,6 +57,10 @@ class SandboxError(SikedError):
     """The cage for untrusted programs cannot be set up on this machine."""
 
 
+class IncomparableError(Exception):
+    """Two answers could not be compared, and why: out of time, or out of memory, twice. A verdict comes of it."""
+
+
 class VerifierFault(Exception):  # noqa: N818 - a fault in the judge, told apart from an error of the user's
     """A verifier failed at its own work. Not a verdict, and not a user's mistake: a bug, with its sample."""
 

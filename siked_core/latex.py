@@ -23,7 +23,7 @@ import re
 import threading
 from typing import Any
 
-from siked_core.errors import SandboxError
+from siked_core.errors import IncomparableError, SandboxError
 from siked_core.number_text import read
 from siked_core.numbers import same_answer
 from siked_core.sandbox import seccomp
@@ -66,10 +66,6 @@ _SPELLED = [
     (re.compile(r"\*\*"), "^"),
     (re.compile("[−–]"), "-"),
 ]
-
-
-class IncomparableError(Exception):
-    """Two answers could not be compared, and why: out of time, or out of memory, twice."""
 
 
 def installed_version() -> str:

@@ -100,7 +100,7 @@ class Registry:
             points: instead of the installed entry points (for tests).
         """
         switched_off = frozenset(disabled)
-        manager = pluggy.PluginManager(hookspecs.GROUP)
+        manager = _Manager(hookspecs.GROUP)
         manager.add_hookspecs(hookspecs)
         found: list[Entry] = []
         origins: dict[int, tuple[str, str]] = {}
@@ -164,6 +164,15 @@ class Registry:
     def find(self, name: str, kind: str | None = None) -> list[Entry]:
         """Every entry of that name, whatever its status."""
         return [entry for entry in self.entries if entry.name == name and kind in (None, entry.kind)]
+
+
+class _Manager(pluggy.PluginManager):
+    """Looks closely only at a module's functions: pluggy would do so with each of its attributes, twice."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        if inspect.ismodule(plugin) and not inspect.isroutine(vars(plugin).get(name)):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
 
 
 class _Told(PluginDeprecationWarning):

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from siked_core import Claim, Problem, Rationale, Status
 from siked_core import latex as module
-from siked_core.latex import IncomparableError, LatexJudge, installed_version, mathematics
+from siked_core.errors import IncomparableError
+from siked_core.latex import LatexJudge, installed_version, mathematics
 from siked_core.numbers import same_answer
 from siked_plugins.verifiers.number import NumberVerifier
 

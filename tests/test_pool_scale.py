@@ -38,14 +38,15 @@ COT = Registry.discover().create("strategy", "cot", {})
 
 @pytest.fixture(scope="module")
 def benchmark(load: Callable[[Path], ModuleType]) -> ModuleType:
-    return load(BENCHMARK)
+    """What the benchmark does in processes of their own."""
+    return load(BENCHMARK.with_name("pool_parts.py"))
 
 
 @pytest.fixture
 def run(benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """A run with invented samples and verdicts, in several shards."""
     monkeypatch.chdir(tmp_path)
-    benchmark.make_run(argparse.Namespace(rows=[ROWS]))
+    benchmark.make_run(argparse.Namespace(rows=ROWS))
     for pool in ("teacher", "round-1"):
         benchmark.fill_pool(argparse.Namespace(pool=pool, chunk=300))
     with attach(benchmark.NAME, Registry.discover(), SilentReporter()) as opened:
@@ -71,17 +72,18 @@ def without(pool: Path, column: str) -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_runs_and_both_sides_choose_the_same(tmp_path: Path) -> None:
-    found = tmp_path / "found.json"
-    command = [sys.executable, BENCHMARK, "--rows", "800", "1600", "--repeats", "1", "--chunk", "512"]
-    done = subprocess.run(
-        [*command, "--folder", tmp_path, "--json", found], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    sizes = json.loads(found.read_text())["sizes"]
+    results = tmp_path / "results"
+    for rows, more in ("800", []), ("1600", ["--add"]):
+        command = [sys.executable, BENCHMARK, "--rows", rows, "--repeats", "1", "--chunk", "512", *more]
+        subprocess.run([*command, "--folder", tmp_path, "--results", results], check=True, cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["results"], "it cleans up"
+    found = json.loads((results / "pool_scale.json").read_text(encoding="utf-8"))
+    sizes = found["sizes"]
     assert [size["append"]["rows"] for size in sizes] == [1600, 3200], "samples and verdicts"
     assert all(0 < size["mixture"] <= size["samples"] / 20 * 1.01 for size in sizes), "one for each cell, at most"
     assert all(one["peak_mib"] > 0 for size in sizes for one in (*size["mix"], *size["pandas"]))
-    assert "to the power of: append" in done.stdout
-    assert [path.name for path in tmp_path.iterdir()] == ["found.json"], "it cleans up"
+    assert [len(table["rows"]) for table in found["tables"]] == [6, 2]
+    assert "to the power of" in found["says"][-1]
 
 
 def test_the_ledger_is_what_reading_everything_gives(run: Run) -> None:

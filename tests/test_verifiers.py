@@ -288,12 +288,12 @@ pieces = st.sampled_from(
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(pieces, max_size=60).map("".join)), st.integers(1, 200))
 def test_equation_never_takes_long_in_this_process(text: str, times: int) -> None:
-    from siked_plugins.verifiers.equation import _examine
+    from siked_plugins.verifiers.system import examine
 
     text = (text * times)[:4096]
     seconds = []
     for _ in range(3):
         started = time.process_time()
-        _examine(text)
+        examine(text)
         seconds.append(time.process_time() - started)
     assert min(seconds) < 0.05

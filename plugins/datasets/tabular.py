@@ -23,7 +23,6 @@ from siked_core.errors import unknown
 from siked_core.numbers import read_number
 from siked_core.rows import Row, read_rows
 from siked_plugins.datasets.hub import hub_rows
-from siked_plugins.datasets.worked import Uncovered, work_out
 
 SPLITS = ("train", "validation", "test")
 _SLICE = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<from>\d+%?)?:(?P<to>\d+%?)?\])?")
@@ -271,6 +270,8 @@ class TabularDataset(Dataset):
         if not written:
             self._uncovered[problem.id] = "the data has no human solution of it"
             return None
+        from siked_plugins.datasets.worked import Uncovered, work_out
+
         worked = work_out(problem.question, written, problem.answer)
         if isinstance(worked, Uncovered):
             self._uncovered[problem.id] = worked.why

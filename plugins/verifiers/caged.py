@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from siked_core import Options, SikedError
 from siked_core.errors import VerifierFault
-from siked_core.sandbox import Limits, Outcome, ProgramPool
+
+if TYPE_CHECKING:
+    from siked_core.sandbox import Outcome
 
 
 class CagedOptions(Options):
@@ -27,6 +30,8 @@ class CagedRunner:
     """Runs programs for a verifier. Starts nothing until there is something to run."""
 
     def __init__(self, options: CagedOptions, *, fast: bool = False) -> None:
+        from siked_core.sandbox import Limits, ProgramPool
+
         self._pool = ProgramPool(
             Limits(options.timeout_s, options.memory_mib, options.output_kib),
             options.workers,

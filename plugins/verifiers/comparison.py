@@ -7,8 +7,7 @@ from typing import TypeVar
 
 from siked_core import Claim, Status, Verdict, Verifier
 from siked_core.choices import same_choice
-from siked_core.errors import SikedError, VerifierFault
-from siked_core.latex import IncomparableError
+from siked_core.errors import IncomparableError, SikedError, VerifierFault
 from siked_core.numbers import same_answer
 
 T = TypeVar("T")

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from siked_core import Options, Rationale, Status, Verdict, Verifier, hookimpl
-from siked_core.latex import IncomparableError, LatexJudge, installed_version
+from siked_core.errors import IncomparableError
 from siked_core.numbers import final_answer
 from siked_plugins.verifiers.comparison import ComparingVerifier, faultless, judge, verdict_on
+
+if TYPE_CHECKING:
+    from siked_core.latex import LatexJudge
 
 
 class NumberOptions(Options):
@@ -37,10 +40,14 @@ class NumberVerifier(ComparingVerifier):
 
     @property
     def fingerprint(self) -> str:
+        from siked_core.latex import installed_version
+
         return f"{super().fingerprint}:{installed_version() if self.options.latex == 'auto' else ''}"
 
     @cached_property
     def _latex(self) -> LatexJudge:
+        from siked_core.latex import LatexJudge
+
         return LatexJudge(self.options.latex_timeout_s)
 
     def answers(self, rationales: Sequence[Rationale]) -> list[Verdict]:

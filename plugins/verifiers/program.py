@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from siked_core import Rationale, Status, Verdict, Verifier, hookimpl
-from siked_core.sandbox import Outcome
 from siked_plugins.verifiers.caged import CagedOptions, CagedRunner
 from siked_plugins.verifiers.comparison import ComparingVerifier
+
+if TYPE_CHECKING:
+    from siked_core.sandbox import Outcome
 
 
 class ProgramOptions(CagedOptions):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from siked_core import Status, Verdict
-from siked_core.sandbox import Outcome
 from siked_plugins.verifiers.equation_text import Name, Number, ParsedEquation, Product, Sum, Tree
 from siked_plugins.verifiers.linear import names_of
+
+if TYPE_CHECKING:
+    from siked_core.sandbox import Outcome
 
 _PROGRAM = """\
 import sympy
