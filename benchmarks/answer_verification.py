@@ -208,7 +208,7 @@ def write_up(record: Record, figures: dict[str, Compared]) -> None:
             f"{str(row['judged']).capitalize()}: {row['times as fast']:g} times as fast (least {row['least']:g}, most "
             f"{row['most']:g}), and the same verdict on {row['same verdicts, in %']:g} %."
         )
-    record.keep(seconds={what: {"siked": one.siked_s, "other": one.other_s} for what, one in figures.items()})
+    record.keep(cpu_s={what: {"siked": one.siked_s, "other": one.other_s} for what, one in figures.items()})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

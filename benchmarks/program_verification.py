@@ -258,7 +258,7 @@ def write_up(
         baseline_programs=arguments.baseline_programs,
         sympy_share=SYMPY_SHARE,
         served_by_tier=dict(tiers),
-        seconds=seconds,
+        cpu_s=seconds,
     )
 
 
