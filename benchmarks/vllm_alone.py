@@ -1,0 +1,30 @@
+"""vLLM by itself, for `sampling_vllm.py`; vLLM's environment runs it, which has no siked.
+
+A job is a line of JSON on the standard input; then every empty line is a turn, answered by "wrote [tokens, seconds]".
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+
+def main() -> None:
+    from vllm import LLM, SamplingParams
+
+    job = json.loads(sys.stdin.readline())
+    llm = LLM(job["model"], dtype="float32", max_model_len=job["length"], disable_log_stats=True)
+    sampling = SamplingParams(temperature=job["temperature"], top_p=job["top_p"], max_tokens=job["max_tokens"])
+    prompts = [{"prompt_token_ids": tokens} for tokens in job["prompts"]]
+    print("ready", flush=True)
+    while sys.stdin.readline():
+        began = time.perf_counter()
+        done = llm.generate(prompts, sampling, use_tqdm=False)
+        seconds = time.perf_counter() - began
+        tokens = sum(len(one.outputs[0].token_ids) for one in done)
+        print(f"wrote {json.dumps([tokens, seconds])}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
