@@ -297,8 +297,8 @@ class Generator(Plugin):
     reads_solution: ClassVar[bool] = False
     """It writes from `Problem.solution` rather than from the prompt: the solution is then part of a sample's key."""
     batch_sensitive: ClassVar[bool] = False
-    """What else is in its batch sways a completion, if only by rounding. A chunk that is interrupted is then drawn
-    again whole, so that a resumed run equals an unbroken one; of others, every finished completion is kept."""
+    """What else is in its batch sways a completion, if only by rounding. A batch (`batches`) that is interrupted is
+    then drawn again whole, so that a resumed run equals an unbroken one; of others, all that is finished is kept."""
     say: Callable[[str], None] | None = None
     """Where it tells what goes on while something slow is made ready: a run's reporter; None: standard error."""
 
@@ -309,8 +309,13 @@ class Generator(Plugin):
 
     @property
     def chunk_size(self) -> int:
-        """How many requests are best handed over at once. A chunk is what a kill can lose."""
+        """How many requests are best handed over at once. A chunk is what a kill can lose, or a batch of it."""
         return 256
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[int]]:
+        """The places of a chunk's requests, each once, by what sways one another: each batch is handed over by itself,
+        and kept as soon as it is whole. Asked of generators that are `batch_sensitive`; the whole chunk, by default."""
+        return [range(len(requests))]
 
     def open(self) -> None:
         """Load what is slow to load. Called before the first request of a stage, so that loading can be told from

@@ -46,6 +46,20 @@ def test_greedy_equals_generate(folder: Path) -> None:
         assert completion.prompt_tokens == ids.shape[1]
 
 
+def test_batches_by_themselves_are_what_the_whole_chunk_is(folder: Path) -> None:
+    requests = [request(question, draw, seed=draw) for question in QUESTIONS for draw in range(3)]
+    sampling = Sampling(1.0, 0.9, 12)
+    whole = write(TransformersGenerator({"model": str(folder), "batch_size": 2}), requests, sampling)
+    generator = TransformersGenerator({"model": str(folder), "batch_size": 2})
+    found: dict[int, Completion] = {}
+    batches = generator.batches(requests)
+    assert [len(batch) for batch in batches] == [2, 2, 2, 2, 1]
+    for batch in reversed(batches):
+        for place, completion in generator.generate([requests[place] for place in batch], sampling):
+            found[batch[place]] = completion
+    assert [found[place] for place in range(len(requests))] == whole
+
+
 def readable(generator: TransformersGenerator, max_tokens: int) -> tuple[Request, Completion]:
     """A sampled completion whose bytes are whole characters, so that its text gives its tokens back."""
     _, tokenizer = generator._load()

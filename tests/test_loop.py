@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -246,6 +247,57 @@ def test_interrupted_teaching_goes_on_where_it_was(tmp_path: Path, tiny: Path) -
     with open_run(tmp_path, tiny, name="unbroken") as run:
         assert teach(run) == broken
         assert verdicts_of(run, "teacher").select("key", "text", "status").equals(rows)
+
+
+class Swayed(ToyTeacher):
+    """Answers are swayed by what is in their batch: it divides chunks of five into batches of two."""
+
+    batch_sensitive = True
+    left = 99
+    divided: Sequence[Sequence[int]] | None = None
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[int]]:
+        if Swayed.divided is not None:
+            return Swayed.divided
+        order = range(len(requests))[::-1]
+        return [order[start : start + 2] for start in range(0, len(requests), 2)]
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+        for place, completion in super().generate(requests, sampling):
+            Swayed.left -= 1
+            if Swayed.left == 0:
+                raise KeyboardInterrupt
+            yield place, replace(completion, text=f"({len(requests)}) {completion.text}")
+
+
+def test_of_a_chunk_whose_batches_sway_answers_whole_batches_are_kept(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Swayed, "left", 9)
+    with open_run(tmp_path, tiny, toy_registry(Swayed)) as run, pytest.raises(KeyboardInterrupt):
+        teach(run)
+    assert len(run.pool("teacher").keys()) == 7, "a chunk of five, and of the second the first batch of two"
+    monkeypatch.setattr(Swayed, "left", 99)
+    with attach("run", toy_registry(Swayed), SilentReporter(), runs=tmp_path) as run:
+        calls = ToyTeacher.calls
+        broken = teach(run)
+        assert ToyTeacher.calls - calls == 13
+        rows = verdicts_of(run, "teacher").select("key", "text", "status")
+    with open_run(tmp_path, tiny, toy_registry(Swayed), name="unbroken") as run:
+        assert teach(run) == broken
+        assert verdicts_of(run, "teacher").select("key", "text", "status").equals(rows)
+
+
+@pytest.mark.parametrize("divided", [[[0, 1], [3, 4]], [[0, 1, 2, 3, 4], [0]], [[0, 1, 2, 3, 9]], []])
+def test_batches_are_of_the_requests_of_the_chunk(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, divided: list[list[int]]
+) -> None:
+    monkeypatch.setattr(Swayed, "divided", divided)
+    with (
+        open_run(tmp_path, tiny, toy_registry(Swayed)) as run,
+        pytest.raises(PluginError, match=r"'toy-teacher' divides 5 requests into other ones"),
+    ):
+        teach(run)
 
 
 def test_more_samples_draw_only_the_missing_ones(tmp_path: Path, tiny: Path) -> None:

@@ -63,6 +63,7 @@ class TransformersGenerator(Generator):
         self._tokenizer: Any = None
         self._fingerprint = ""
         self._batch_size = int(self.options.batch_size)
+        self._encoded: dict[Prompt, list[int]] = {}  # of the chunk that was divided last
 
     @property
     def fingerprint(self) -> str:
@@ -76,17 +77,24 @@ class TransformersGenerator(Generator):
     def chunk_size(self) -> int:
         return int(self.options.batch_size) * BATCHES
 
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """Longest first: neighbours are of like length, so there is little padding; what does not fit shows early."""
+        if self.options.continuous:
+            return [list(range(len(requests)))]
+        self._encoded = {prompt: self._encode(prompt) for prompt in {request.prompt for request in requests}}
+        order = self._longest_first([self._encoded[request.prompt] for request in requests], requests)
+        return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
+
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
         """Raises ModelError where the device lacks memory even for one sequence at a time."""
         import torch
 
         model, tokenizer = self._load()
-        prompts = [encode(tokenizer, request.prompt, **self._settings) for request in requests]
+        prompts = [self._encoded.get(request.prompt) or self._encode(request.prompt) for request in requests]
         if self.options.continuous:
             yield from _continuously(model, tokenizer, prompts, requests[0].seed, sampling)
             return
-        # Longest first: neighbours are of like length, so there is little padding, and what does not fit shows early.
-        waiting = sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), prompts[i], requests[i].draw))
+        waiting = self._longest_first(prompts, requests)
         while waiting:
             batch = waiting[: self._batch_size]
             rows = [(prompts[i], requests[i].seed) for i in batch]
@@ -98,6 +106,13 @@ class TransformersGenerator(Generator):
             except torch.OutOfMemoryError as error:  # fewer at once, from now on; a sample has a stream of its own
                 self._halve(len(batch), error)
             waiting = [i for i in waiting if i not in done]
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        return encode(self._load_tokenizer(), prompt, **self._settings)
+
+    @staticmethod
+    def _longest_first(prompts: Sequence[list[int]], requests: Sequence[Request]) -> list[int]:
+        return sorted(range(len(requests)), key=lambda i: (-len(prompts[i]), prompts[i], requests[i].draw))
 
     def rendered(self, prompt: Prompt) -> str | None:
         return render(self._load_tokenizer(), prompt, **self._settings) + prompt.prefix

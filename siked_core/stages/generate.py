@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from siked_core.contracts import Generator, Request, Strategy
-from siked_core.errors import RunError
+from siked_core.errors import PluginError, RunError
 from siked_core.format import StudentFormat
 from siked_core.imported import with_imported
 from siked_core.keys import sample_key, seed_of
@@ -113,7 +113,7 @@ def draw(
     source: Source,
     round: int,
 ) -> None:
-    """Draw the samples that a pool lacks, a shard for each chunk. The generator is left open.
+    """Draw the samples that a pool lacks, a shard for each batch. The generator is left open.
 
     Args:
         stage: what the run's manifest and whoever watches know it by.
@@ -139,27 +139,50 @@ def draw(
                 if not drawn:
                     generator.open()
             progress.advance(len(chunk) - len(missing))
-            completions: dict[int, Completion] = {}
-            whole = False
-            try:
-                _complete(
-                    generator, [wanted[i] for i in missing], [keys[i] for i in missing], sampling, progress, completions
-                )
-                whole = True
-            finally:
-                if whole or not generator.batch_sensitive:
-                    rows = [
-                        _row(keys[i], wanted[i], completions[place], sampling, source, round, run.format)
-                        for place, i in enumerate(missing)
-                        if place in completions
-                    ]
-                    run.pool(pool).append(rows)
-                    meter.add(rows, source)
+            for batch in _batches(generator, [_request(wanted[i], keys[i]) for i in chunk] if missing else []):
+                lacking = [chunk[place] for place in sorted(batch) if keys[chunk[place]] not in present]
+                if not lacking:
+                    continue
+                completions: dict[int, Completion] = {}
+                whole = False
+                try:
+                    _complete(
+                        generator,
+                        [wanted[i] for i in lacking],
+                        [keys[i] for i in lacking],
+                        sampling,
+                        progress,
+                        completions,
+                    )
+                    whole = True
+                finally:
+                    if whole or not generator.batch_sensitive:
+                        rows = [
+                            _row(keys[i], wanted[i], completions[place], sampling, source, round, run.format)
+                            for place, i in enumerate(lacking)
+                            if place in completions
+                        ]
+                        run.pool(pool).append(rows)
+                        meter.add(rows, source)
             drawn += len(missing)
         write_parquet(pl.DataFrame({"key": keys}, schema={"key": pl.String}), run.wanted(pool))
         notes["worked"] = drawn > 0
         there = f", {len(wanted) - drawn:,} were there" if drawn < len(wanted) else ""
         progress.finish(f"{drawn:,} samples{there}")
+
+
+def _batches(generator: Generator, requests: Sequence[Request]) -> Sequence[Sequence[int]]:
+    """How a chunk is divided.
+
+    Raises:
+        PluginError: the generator leaves a request out, or names one twice.
+    """
+    if not generator.batch_sensitive or not requests:
+        return [range(len(requests))] if requests else []
+    batches = generator.batches(requests)
+    if sorted(place for batch in batches for place in batch) != list(range(len(requests))):
+        raise PluginError(f"The generator '{generator.name}' divides {len(requests):,} requests into other ones.")
+    return batches
 
 
 def _stay_below_caps(meter: Meter, wanted: Sequence[Wanted], sampling: Sampling, source: Source, stage: str) -> None:
@@ -182,13 +205,14 @@ def _complete(
     completions: dict[int, Completion],
 ) -> None:
     """Fill `completions`, by place in `wanted`; what is in it is finished, also where this raises."""
-    requests = [
-        Request(item.problem, item.strategy, item.prompt, item.draw, seed_of(key))
-        for item, key in zip(wanted, keys, strict=True)
-    ]
+    requests = [_request(item, key) for item, key in zip(wanted, keys, strict=True)]
     for place, completion in answered(generator, requests, [item.turns for item in wanted], sampling):
         completions[place] = completion
         progress.advance()
+
+
+def _request(item: Wanted, key: str) -> Request:
+    return Request(item.problem, item.strategy, item.prompt, item.draw, seed_of(key))
 
 
 def key_of(run: Run, item: Wanted, sampling: Sampling, generator: Generator) -> str:
