@@ -49,6 +49,8 @@ class Picture:
     series: str = ""
     """Column that tells lines, or colours, apart."""
     line: bool = False
+    log: bool = False
+    """Whether both axes are logarithmic."""
     reference: float | None = None
     """A y to draw a rule at, as 1 for a ratio."""
     reading: str = ""

@@ -190,7 +190,7 @@ def tell(record: Record, costs: Costs, assumed: Assumed, found: list[Estimate]) 
             for one in found
         ],
     )
-    record.picture(Picture(place, x="samples", y="hours", series="GPUs", line=True))
+    record.picture(Picture(place, x="samples", y="hours", series="GPUs", line=True, log=True))
     largest = max(found, key=lambda one: (one.samples, one.gpus))
     record.say(
         f"One core judges what {keeps_up(costs, assumed):.0f} such GPUs write, and one process writes down what "

@@ -104,33 +104,62 @@ def filled(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def drawing(result: Mapping[str, Any], picture: Mapping[str, Any]) -> str:
-    """An SVG file's text."""
+    """An SVG file's text: points over a number, bars beside one another for names."""
+    rows = result["tables"][picture["table"]]["rows"]
+    numbers = all(isinstance(row.get(picture["x"]), int | float) for row in rows)
+    chart = (_points if numbers else _bars)(rows, picture)
+    chart = chart.properties(width=560, config=theme(dark=False, background="white"))
+    return str(converter().vegalite_to_svg(chart.to_json(), vl_version=VEGA_LITE))
+
+
+def _points(rows: Sequence[Mapping[str, Any]], picture: Mapping[str, Any]) -> Any:
     import altair as alt
 
-    rows = result["tables"][picture["table"]]["rows"]
-    x, y, series = picture["x"], picture["y"], picture["series"]
-    kind = "Q" if all(isinstance(row.get(x), int | float) for row in rows) else "N"
-    across = alt.X(f"{_name(x)}:{kind}", title=x, sort=None)
-    colour = {"color": alt.Color(f"{_name(series)}:N", title=series, sort=None)} if series else {}
-    base = alt.Chart(alt.Data(values=list(rows))).encode(across, **colour)
-    up = alt.Y(f"{_name(y)}:Q", title=y, scale=alt.Scale(zero=not picture["line"]))
-    parts = []
+    kind = "log" if picture.get("log") else "linear"
+    axis = alt.Axis(format="~s", labelOverlap=True)  # 10M
+    across = alt.X(f"{_name(picture['x'])}:Q", title=picture["x"], scale=alt.Scale(type=kind, zero=False), axis=axis)
+    scale = alt.Scale(type=kind, zero=not picture["line"])
+    up = alt.Y(f"{_name(picture['y'])}:Q", title=picture["y"], scale=scale)
+    base = alt.Chart(alt.Data(values=list(rows))).encode(across, **_colour(picture))
+    parts = [base.mark_line(opacity=0.7).encode(up)] if picture["line"] else []
+    parts.append(base.mark_point(filled=True, size=60).encode(up))
+    if picture["low"] and picture["high"]:
+        parts.append(base.mark_rule().encode(alt.Y(f"{_name(picture['low'])}:Q"), alt.Y2(_name(picture["high"]))))
     if picture["reference"] is not None:
         line = alt.Chart(alt.Data(values=[{"at": picture["reference"]}])).mark_rule(strokeDash=[4, 4], opacity=0.6)
-        parts.append(line.encode(y=alt.Y("at:Q", title=y)))
-    if picture["line"]:
-        parts += [base.mark_line(opacity=0.7).encode(up), base.mark_point(filled=True, size=60).encode(up)]
-    elif kind == "N":
-        parts.append(
-            base.mark_bar(opacity=0.75, size=26).encode(up, **({"xOffset": f"{_name(series)}:N"} if series else {}))
-        )
-    else:
-        parts.append(base.mark_point(filled=True, size=70).encode(up))
+        parts.append(line.encode(y="at:Q"))
+    return alt.layer(*parts).properties(height=300)
+
+
+def _bars(rows: Sequence[Mapping[str, Any]], picture: Mapping[str, Any]) -> Any:
+    import altair as alt
+
+    x, series = picture["x"], picture["series"]
+    several = len({row.get(x) for row in rows}) < len(rows)
+    axis = alt.Axis(labelLimit=360)
+    named = alt.Y(f"{_name(x)}:N", title=None, sort=None, axis=axis)
+    beside = {"yOffset": alt.YOffset(f"{_name(series)}:N", sort=None)} if series and several else {}
+    base = alt.Chart(alt.Data(values=list(rows))).encode(named, **_colour(picture), **beside)
+    long = alt.X(f"{_name(picture['y'])}:Q", title=picture["y"])
+    parts = [base.mark_bar(opacity=0.75).encode(long)]
     if picture["low"] and picture["high"]:
-        ends = alt.Y(f"{_name(picture['low'])}:Q", title=y), alt.Y2(f"{_name(picture['high'])}:Q")
-        parts.append(base.mark_rule(strokeWidth=1.5).encode(*ends))
-    chart = alt.layer(*parts).properties(width=620, height=300, config=theme(dark=False, background="white"))
-    return str(converter().vegalite_to_svg(chart.to_json(), vl_version=VEGA_LITE))
+        ends = alt.X(f"{_name(picture['low'])}:Q"), alt.X2(_name(picture["high"]))
+        parts.append(base.mark_rule(strokeWidth=1.5).encode(*ends, color=alt.value("#1F2328")))
+    if picture["reference"] is not None:
+        line = alt.Chart(alt.Data(values=[{"at": picture["reference"]}])).mark_rule(strokeDash=[4, 4], opacity=0.6)
+        parts.append(line.encode(x="at:Q"))
+    return alt.layer(*parts).properties(height=alt.Step(14 if several else 22))
+
+
+def _colour(picture: Mapping[str, Any]) -> dict[str, Any]:
+    import altair as alt
+
+    series = picture["series"]
+    return (
+        {"color": alt.Color(f"{_name(series)}:N", title=series, sort=None, legend=alt.Legend(labelLimit=320))}
+        if series
+        else {}
+    )
 
 
 def _name(column: str) -> str:
