@@ -123,14 +123,16 @@ def outcome(path: Path, split: str, curve: bool = False) -> Outcome:
         )
 
 
-def _curve(run: Run, rounds: Sequence[Mapping[str, Any]], warm_up: int, split: str) -> list[tuple[int, int, float]]:
+def _curve(
+    run: Run, rounds: Sequence[Mapping[str, Any]], warm_up: int, split: str
+) -> tuple[tuple[int, int, float], ...]:
     found, tokens, home = [], warm_up, run.recipe.dataset.name
     for one in rounds:
         tokens += one["training_tokens"] if one["round"] else 0
         evaluate(run, one["student"], home, split)
         own = [answer.own for answer in results_of(run, one["student"], home, split)]
         found.append((one["round"], tokens, 100 * sum(own) / len(own)))
-    return found
+    return tuple(found)
 
 
 def run_name(seed: int, arm: str) -> str:
@@ -216,7 +218,10 @@ class Results:
     def kept(self, preset: str, settings: Sequence[str], split: str) -> Outcome | None:
         """An arm's outcome, if the file has it."""
         kept = self._kept.get(_key({"preset": preset, "settings": list(settings), "split": split}))
-        return None if kept is None else Outcome(**kept["outcome"])
+        if kept is None:
+            return None
+        curve = tuple((round, tokens, accuracy) for round, tokens, accuracy in kept["outcome"].get("curve", ()))
+        return Outcome(**{**kept["outcome"], "curve": curve})
 
     def of(
         self, preset: str, settings: Sequence[str], split: str, make: Callable[[], Path], curve: bool = False

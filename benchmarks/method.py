@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name, t_point
+from arms import LEVEL, Outcome, Results, ahead, finish, holm, mean_shares, run_name, t_point
 from method_studies import ADAPTIVE, BASES, Study, preset_of, settings_of, studies
 from record import RESULTS, Picture, Record, Row
 
@@ -72,10 +72,11 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
     record.table("Accuracy of every arm", rows)
     record.say(_complete(study, found))
     if tested:
-        better = [study.cells[int(place)].arm for place, one in tested.items() if one.low > 0]
-        worse = [study.cells[int(place)].arm for place, one in tested.items() if one.high < 0]
-        record.say(f"Ahead of {ADAPTIVE} beyond the corrected interval: {', '.join(better) or 'none'}.")
-        record.say(f"Behind it beyond the corrected interval: {', '.join(worse) or 'none'}.")
+        sure = {study.cells[int(place)].arm: one.mean for place, one in tested.items() if one.p <= LEVEL}
+        record.say(
+            f"Ahead of {ADAPTIVE} at p of 0.05 after Holm: {'; '.join(n for n, m in sure.items() if m > 0) or 'none'}."
+        )
+        record.say(f"Behind it, likewise: {'; '.join(n for n, m in sure.items() if m < 0) or 'none'}.")
     points = _curve_rows(study, found)
     place = record.table("Accuracy against training tokens, warm-up included", points)
     reading = "Each point is a round's student; the mean over the seeds that there are."

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name
+from arms import LEVEL, Outcome, Results, ahead, finish, holm, mean_shares, run_name
 from record import RESULTS, Record, Row
 
 PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
@@ -100,10 +100,12 @@ def record(found: Mapping[int, Mapping[str, Outcome]], of: str) -> Record:
 intervals and p-values are corrected for how many are tested (Holm)."""
     made = Record("policies", "Mixing policies", about)
     made.table("", rows)
-    beaten = [name for name, one in tested.items() if one.low > 0]
-    ahead_of_it = [name for name, one in tested.items() if one.high < 0]
-    made.say(f"`{of}` is ahead, beyond the corrected interval, of: {', '.join(beaten) or 'none'}.")
-    made.say(f"It is behind, beyond the corrected interval: {', '.join(ahead_of_it) or 'none'}.")
+    sure = {name: one.mean for name, one in tested.items() if one.p <= LEVEL}
+    made.say(
+        f"`{of}` is ahead, at p of 0.05 after Holm, of: {'; '.join(n for n, m in sure.items() if m > 0) or 'none'}."
+    )
+    made.say(f"It is behind, likewise: {'; '.join(n for n, m in sure.items() if m < 0) or 'none'}.")
+    made.say(f"Not told apart from it: {'; '.join(name for name in tested if name not in sure) or 'none'}.")
     return made
 
 

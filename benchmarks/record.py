@@ -116,7 +116,8 @@ class Record:
 
 def markdown(rows: Sequence[Row]) -> list[str]:
     """A table's lines, without columns that are empty throughout."""
-    columns = list(dict.fromkeys(column for row in rows for column, value in row.items() if value not in (None, "")))
+    filled = {column for row in rows for column, value in row.items() if value not in (None, "")}
+    columns = [column for column in dict.fromkeys(column for row in rows for column in row) if column in filled]
     lines = [f"| {' | '.join(columns)} |", f"|{'|'.join('---' for _ in columns)}|"]
     return lines + [f"| {' | '.join(_shown(row.get(column)) for column in columns)} |" for row in rows]
 

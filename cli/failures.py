@@ -6,8 +6,6 @@ import errno
 import re
 from collections.abc import Iterator
 
-from siked_core.visible import visible
-
 _ADVICE = {
     errno.ENOSPC: "Free some space there, or choose another directory with --runs.",
     errno.EDQUOT: "Free some space there, or choose another directory with --runs.",
@@ -37,6 +35,8 @@ def print_error(line: str, label: str = "Error: ") -> None:
     """Write to stderr, in red where it is a terminal."""
     from rich.console import Console
     from rich.text import Text
+
+    from siked_core.visible import visible
 
     Console(stderr=True, highlight=False).print(Text(f"{label}{visible(line)}", style="red"), soft_wrap=True)
 

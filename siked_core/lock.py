@@ -26,6 +26,8 @@ BEAT_S = 5.0
 """Seconds between two beats of the owner."""
 SILENCE_S = 30.0
 """After so many seconds without a beat, an owner on another machine counts as gone."""
+CLAIM_S = 5.0
+"""After so many seconds a claim on a dead owner's lock, which is made and gone at once, counts as left behind."""
 _LOOK_S = 0.5
 _DIGITS = 12
 
@@ -154,18 +156,31 @@ class Lock:
         return False
 
     def _take_away(self, owner: Owner | None) -> None:
-        """Remove a dead owner's lock. Of two that try, the one that finds a living lock in its hands puts it back."""
-        aside = self.path.with_name(f".{self.path.name}.{self._owner.token}.old.tmp")
+        """Remove a dead owner's lock. Only who has made the claim on that very owner may, so that nobody removes the
+        lock of one who came after it; a claim that stays belonged to one who was killed at it."""
+        claim = self.path.with_name(f".{self.path.name}.{owner.token if owner else 'unknown'}.claim.tmp")
         try:
-            os.rename(self.path, aside)
-        except FileNotFoundError:
+            claim.touch(exist_ok=False)
+        except FileExistsError:
+            self._watch(claim)
             return
         except OSError as error:
             raise unwritable(self.path, error) from None
-        if read(aside)[0] == owner:
-            aside.unlink(missing_ok=True)
-        else:
-            os.rename(aside, self.path)
+        try:
+            now, beat = read(self.path)
+            if now == owner and beat is not None:
+                self.path.unlink(missing_ok=True)
+        finally:
+            claim.unlink(missing_ok=True)
+
+    def _watch(self, claim: Path) -> None:
+        """Until another's claim has gone; one that stays is removed."""
+        ends = time.monotonic() + CLAIM_S
+        while claim.exists():
+            if time.monotonic() > ends:
+                claim.unlink(missing_ok=True)
+                return
+            time.sleep(0.01)
 
     def _beat(self) -> None:
         count = 0

@@ -16,6 +16,7 @@ from siked_core import DataError
 from siked_core.numbers import read_number
 from siked_core.rows import Row, read_rows
 from siked_plugins.datasets import hub, tabular
+from siked_plugins.datasets import worked as worked_solutions
 from siked_plugins.datasets.asdiv import Asdiv, without_unit
 from siked_plugins.datasets.gsm8k import Gsm8k
 from siked_plugins.datasets.jsonl import Jsonl
@@ -127,8 +128,8 @@ def test_only_solutions_of_problems_that_are_used_are_worked_out(
     write_lines(tmp_path / "train.jsonl", *rows)
     write_lines(tmp_path / "test.jsonl", PENS, CUPS)
     worked: list[str] = []
-    work_out = tabular.work_out
-    monkeypatch.setattr(tabular, "work_out", lambda *texts: worked.append(texts[0]) or work_out(*texts))
+    work_out = worked_solutions.work_out
+    monkeypatch.setattr(worked_solutions, "work_out", lambda *texts: worked.append(texts[0]) or work_out(*texts))
 
     def taught(run: str, *limit: str) -> pl.DataFrame:
         worked.clear()

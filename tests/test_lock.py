@@ -148,6 +148,33 @@ def test_without_hard_links_and_without_locks_of_the_file_system(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_comes_late_to_a_dead_owners_lock_leaves_the_new_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    dead = replace(Owner.me(), born="1")
+    left_behind(path, dead)
+    mine = Lock(path)
+    mine.acquire()
+    Lock(path)._take_away(dead)  # it had read the file before
+    with pytest.raises(RunError, match="Another process"):
+        Lock(path).acquire()
+    mine.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_that_was_left_behind_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from siked_core import lock
+
+    monkeypatch.setattr(lock, "CLAIM_S", 0.2)
+    path = tmp_path / "run.lock"
+    dead = replace(Owner.me(), born="1")
+    left_behind(path, dead)
+    (tmp_path / f".run.lock.{dead.token}.claim.tmp").touch()
+    mine = Lock(path)
+    mine.acquire()
+    mine.release()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_of_many_that_try_one_gets_it(tmp_path: Path) -> None:
     """A dead owner's lock, and eight processes that want it at once."""
     path = tmp_path / "run.lock"

@@ -40,10 +40,11 @@ def test_a_method_is_held_against_its_own(benchmark: ModuleType) -> None:
 
     group = {"plain": benchmark.Arm(()), "better": benchmark.Arm((), "plain"), "not run": benchmark.Arm((), "plain")}
     one_seed = {1: {"plain": outcome("xx......"), "better": outcome("xxxxxx..")}}
-    alone = benchmark.table(group, one_seed)
-    assert alone[2].startswith("| plain | 25.0 (7.1 to 59.1) |  |  | 2,000, 500 | 300 | cot 100 |")
-    assert alone[3].startswith("| better | 75.0 (40.9 to 92.9) | plain | +50.0 (")
-    assert len(alone) == 4
+    plain, better = benchmark.rows(group, one_seed)
+    assert list(plain.values()) == ["plain", "25.0 (7.1 to 59.1)", "", "", 2000, 500, 300, "cot 100"]
+    assert list(better.values())[:3] == ["better", "75.0 (40.9 to 92.9)", "plain"]
+    assert better["ahead by, in points"].startswith("+50.0 (")
     seeds = one_seed | {2: {"plain": outcome("xx......"), "better": outcome("xxxx....")}}
-    both = benchmark.table(group, seeds)
-    assert both[3].startswith("| better | 62.5 (75.0, 50.0) | plain | +37.5 (")
+    _, better = benchmark.rows(group, seeds)
+    assert better["right, in %"] == "62.5 (75.0, 50.0)"
+    assert better["ahead by, in points"].startswith("+37.5 (")

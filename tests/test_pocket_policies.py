@@ -67,17 +67,22 @@ def test_a_table_holds_every_arm_against_one(benchmark: ModuleType) -> None:
         1: {"utility": outcome("xxxx"), "all": outcome("xx..")},
         2: {"utility": outcome("xxx."), "all": outcome("xx..")},
     }
-    lines, values = benchmark.table(found, "utility")
-    assert values["all"]["differences"] == [50.0, 25.0]
-    assert values["all"]["difference"]["mean"] == pytest.approx(37.5)
-    assert values["utility"]["difference"] is None
+    lines = benchmark.record(found, "utility").lines()
     assert lines[2].startswith("| utility | 87.5 |  |")
-    assert "+37.5" in lines[3]
+    assert lines[3].startswith("| all | 50 | +37.5 (")
+    assert "| 50.0, 50.0 | 1,000 | cot 50 |" in lines[3]
+    assert lines[-3:] == [
+        "`utility` is ahead, at p of 0.05 after Holm, of: none.",
+        "It is behind, likewise: none.",
+        "Not told apart from it: all.",
+    ]
 
 
 def test_what_a_file_of_results_has_is_not_run_again(arms: ModuleType, tmp_path: Path, monkeypatch: Any) -> None:
     file = tmp_path / "results.jsonl"
-    monkeypatch.setattr(arms, "outcome", lambda path, split: arms.Outcome("110", "these", 2, 900, {"cot": 1.0}, 10, 20))
+    monkeypatch.setattr(
+        arms, "outcome", lambda path, split, curve: arms.Outcome("110", "these", 2, 900, {"cot": 1.0}, 10, 20)
+    )
     made = []
 
     def make() -> Path:
