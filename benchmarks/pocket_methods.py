@@ -83,6 +83,7 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
     "objectives": {
         "sft": _loss(against=""),
         "kpod": _loss("training.objective=kpod"),
+        "kpod, 60 updates": _loss("training.objective={name: kpod, options: {updates: 60}}"),
         "upft, 8 tokens": _loss("training.objective={name: upft, options: {tokens: 8, whole: 0.25}}"),
         "dual": _loss("training.objective=dual"),
         "sft, 4 samples": _loss("teacher.samples=4"),
