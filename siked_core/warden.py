@@ -94,10 +94,21 @@ def main(owner: int, grace_s: float, command: list[str], folder: Path | None, sh
         _end(started, signal.SIGTERM, grace_s)
     _end(started, signal.SIGKILL, LAST_S)
     _remove(memory)
-    if folder is not None and os.getppid() != owner:
+    if folder is not None and _gone(owner):
         shutil.rmtree(folder, ignore_errors=True)
     code = started.returncode if code is None else code
     return 128 - code if code is not None and code < 0 else code or 0
+
+
+def _gone(owner: int) -> bool:
+    """Whether the owner has ended, or is ending: its pipe is closed a moment before its children have another parent,
+    and its memory, with its command line, is gone before that."""
+    if os.getppid() != owner:
+        return True
+    try:
+        return not Path(f"/proc/{owner}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _control() -> Callable[..., int] | None:

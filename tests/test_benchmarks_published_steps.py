@@ -142,21 +142,3 @@ def test_what_was_lost_ends_where_more_is_there_than_was_made_again(load: Callab
     back_again = load(FOLDER / "published_kills.py").back_again
     trail = [(0.0, 50), (4.0, 64), (5.0, 90), (6.0, 120)]
     assert [back_again(trail, again) for again in (0, 20, 40, 70)] == [4.0, 5.0, 6.0, 6.0]
-
-
-@pytest.mark.slow
-@pytest.mark.recovery
-def test_both_are_run_and_killed(tmp_path: Path) -> None:
-    size = ["--train", "150", "--validation", "10", "--test", "10"]
-    command = [sys.executable, FOLDER / "published_steps.py", *size, "--turns", "1", "--kills", "--results", tmp_path]
-    subprocess.run(command, check=True)
-    found = json.loads((tmp_path / "published_steps.json").read_text(encoding="utf-8"))
-    (turn,) = found["turns"]
-    assert turn["by_steps"]["rows"][0] == turn["by_siked"]["rows"][0], "both judge the teacher alike"
-    assert [(one["way"], one["killed in"]) for one in found["killed"]] == [
-        (way, stage) for way in ("separate steps", "siked distill") for stage in ("sampling", "training")
-    ]
-    assert all(one["made again"] == one["made before"] for one in found["killed"][:2])
-    assert all(0 <= one["made again"] <= one["made before"] for one in found["killed"][2:])
-    assert found["killed"][3]["made again"] <= 50, "one checkpoint's interval"
-    assert found["killed"][-1]["differs"] == []
