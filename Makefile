@@ -103,6 +103,7 @@ results: $(VENV)/.installed-dev
 
 results-method: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/method.py
+	$(BIN)/python benchmarks/pocket_methods.py --seeds 21 22 23
 	$(BIN)/python docs/make_results.py
 
 fuzz: $(VENV)/.installed-test

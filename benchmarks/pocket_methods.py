@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/methods"), help="folder of the runs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of siked distill")
     parser.add_argument("--results", type=Path, default=RESULTS / "pocket_methods.jsonl", help="finished arms")
+    parser.add_argument("--tables", action="store_true", help="write the tables of what there is, and run nothing")
     options = parser.parse_args()
     results = Results(options.results)
     made = Record("methods", "One method at a time", ABOUT)
@@ -195,11 +196,17 @@ def main() -> None:
                 return finish(path, preset_of(options, arm), settings_of(options, seed, arm), base)
 
             for name in [name for name in group if name in wanted]:
-                mine = settings_of(options, seed, group[name])
-                one = results.of(preset_of(options, group[name]), mine, "test", partial(run_of, name))
+                preset, mine = preset_of(options, group[name]), settings_of(options, seed, group[name])
+                kept = results.kept(preset, mine, "test")
+                if kept is None and options.tables:
+                    continue
+                one = kept or results.of(preset, mine, "test", partial(run_of, name))
                 found[seed][name] = one
                 print(f"seed {seed}, {name}: {one.accuracy:.1f}", flush=True)
-        made.table(kind, rows(group, found))
+        if any(found.values()):
+            made.table(kind, rows(group, found))
+        done, planned = sum(map(len, found.values())), len(options.seeds) * len(group)
+        made.say(f"{kind}: {done} of {planned} runs (seeds {', '.join(map(str, options.seeds))}).")
     print("\n".join(made.lines()))
     if not options.arms:
         made.write()
