@@ -20,7 +20,6 @@ from siked_core.keys import sample_key, seed_of
 from siked_core.meter import Meter, prompt_limit
 from siked_core.pool import read_parquet, write_parquet
 from siked_core.records import Completion, Problem, Prompt, Sampling, Source
-from siked_core.reporting import Progress
 from siked_core.run import Run
 from siked_core.stages.turns import MOST_TURNS, Turns, answered, turns_of
 from siked_core.stand_ins import OPENING
@@ -139,27 +138,25 @@ def draw(
                 if not drawn:
                     generator.open()
             progress.advance(len(chunk) - len(missing))
-            for batch in _batches(generator, [_request(wanted[i], keys[i]) for i in chunk] if missing else []):
-                lacking = [chunk[place] for place in sorted(batch) if keys[chunk[place]] not in present]
+            requests = [_request(wanted[i], keys[i]) for i in chunk] if missing else []
+            for batch in _batches(generator, requests):
+                lacking = [place for place in sorted(batch) if keys[chunk[place]] not in present]
                 if not lacking:
                     continue
                 completions: dict[int, Completion] = {}
                 whole = False
                 try:
-                    _complete(
-                        generator,
-                        [wanted[i] for i in lacking],
-                        [keys[i] for i in lacking],
-                        sampling,
-                        progress,
-                        completions,
-                    )
+                    asked = [requests[place] for place in lacking]
+                    turns = [wanted[chunk[place]].turns for place in lacking]
+                    for number, completion in answered(generator, asked, turns, sampling):
+                        completions[lacking[number]] = completion  # finished, also where this raises
+                        progress.advance()
                     whole = True
                 finally:
                     if whole or not generator.batch_sensitive:
                         rows = [
                             _row(keys[i], wanted[i], completions[place], sampling, source, round, run.format)
-                            for place, i in enumerate(lacking)
+                            for place, i in enumerate(chunk)
                             if place in completions
                         ]
                         run.pool(pool).append(rows)
@@ -178,7 +175,7 @@ def _batches(generator: Generator, requests: Sequence[Request]) -> Sequence[Sequ
         PluginError: the generator leaves a request out, or names one twice.
     """
     if not generator.batch_sensitive or not requests:
-        return [range(len(requests))] if requests else []
+        return [range(len(requests))]
     batches = generator.batches(requests)
     if sorted(place for batch in batches for place in batch) != list(range(len(requests))):
         raise PluginError(f"The generator '{generator.name}' divides {len(requests):,} requests into other ones.")
@@ -194,21 +191,6 @@ def _stay_below_caps(meter: Meter, wanted: Sequence[Wanted], sampling: Sampling,
         [MOST_TURNS if item.turns else 1 for item in wanted],
     )
     meter.check(expected, f"the next {len(wanted):,} samples of `{stage}`")
-
-
-def _complete(
-    generator: Generator,
-    wanted: Sequence[Wanted],
-    keys: Sequence[str],
-    sampling: Sampling,
-    progress: Progress,
-    completions: dict[int, Completion],
-) -> None:
-    """Fill `completions`, by place in `wanted`; what is in it is finished, also where this raises."""
-    requests = [_request(item, key) for item, key in zip(wanted, keys, strict=True)]
-    for place, completion in answered(generator, requests, [item.turns for item in wanted], sampling):
-        completions[place] = completion
-        progress.advance()
 
 
 def _request(item: Wanted, key: str) -> Request:
