@@ -1,11 +1,13 @@
 """Parts of a benchmark in processes of their own, so that each starts afresh and its memory is its own.
 
-A script names its parts, functions of plain values, and hands `--part` to `answer`. What `BENCHMARK_PREFIX` holds is
-put before each process, e.g. `taskset -c 0`, or a command that waits until the machine is free; it is not timed.
+A script names its parts, functions of plain values, and has its command line read by `arguments`. What
+`BENCHMARK_PREFIX` holds is put before each process, e.g. `taskset -c 0`, or a command that waits until the machine is
+free; it is not timed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from record import RESULTS
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,17 @@ def part(script: str | Path, name: str, /, **given: Any) -> Measured:
             f"The part '{name}' of {Path(script).name} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
         )
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def arguments(parser: argparse.ArgumentParser, parts: Mapping[str, Callable[..., Any]]) -> argparse.Namespace:
+    """What a script was given, with the folder of its results. In the process of a part, that is done, and no more."""
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.part:
+        answer(parts, given.part)
+        raise SystemExit(0)
+    return given
 
 
 def answer(parts: Mapping[str, Callable[..., Any]], asked: str) -> None:

@@ -145,6 +145,16 @@ def mean_shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return {name: 100 * float(np.mean([one.shares.get(name, 0.0) for one in outcomes])) for name in outcomes[0].shares}
 
 
+def in_points(low: float, mean: float, high: float) -> str:
+    """+2.1 (-0.9 to +5.2)"""
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def in_per_cent(shares: Mapping[str, float]) -> str:
+    """cot 11, pot 89"""
+    return ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
+
+
 def _sampled(run: Run, round: int) -> int:
     table = verdicts_of(run, f"round-{round}")
     return int(table["prompt_tokens"].sum() + table["completion_tokens"].sum())

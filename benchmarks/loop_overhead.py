@@ -21,8 +21,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from apart import Measured, answer, part, siked
-from record import RESULTS, Picture, Record, in_turns, ratios, spread
+from apart import Measured, arguments, part, siked
+from record import Picture, Record, in_turns, ratios, spread
 from watched import GENERATION, IMPORTS, TRAINING, VERIFICATION, Calls, Clock, bare_calls, watched, weights
 
 CUT = ["dataset.options.train=400", "dataset.options.validation=40", "dataset.options.test=50", "stopping.rounds=1"]
@@ -41,12 +41,7 @@ def main() -> int:
     parser.add_argument("--set", dest="settings", action="append", metavar="KEY=VALUE", help=f"by default {CUT}")
     parser.add_argument("--repeats", type=int, default=3, help="of both sides")
     parser.add_argument("--quick", action="store_true", help="the smallest preset, once")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.part:
-        answer(PARTS, given.part)
-        return 0
+    given = arguments(parser, PARTS)
     preset, settings = given.preset, CUT if given.settings is None else given.settings
     if given.quick:
         preset, settings, given.repeats = "pocket-smoke", ["training.warm_up_epochs=1"], 1

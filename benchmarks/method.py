@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arms import LEVEL, Outcome, Results, ahead, finish, holm, mean_shares, run_name, t_point
+from arms import LEVEL, Outcome, Results, ahead, finish, holm, in_per_cent, in_points, mean_shares, run_name, t_point
 from method_studies import ADAPTIVE, BASES, Study, preset_of, settings_of, studies
 from record import RESULTS, Picture, Record, Row
 
@@ -51,7 +51,7 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
             continue
         corrected = tested.get(str(place))
         low, mean, high = interval([one.accuracy for one in mine])
-        gap = f"{corrected.mean:+.1f} ({corrected.low:+.1f} to {corrected.high:+.1f})" if corrected else ""
+        gap = in_points(corrected.low, corrected.mean, corrected.high) if corrected else ""
         rows.append(
             {
                 "arm": cell.arm,
@@ -61,8 +61,8 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
                 f"ahead of {ADAPTIVE}": gap or ", ".join(f"{value:+.1f}" for value in gaps.get(place, [])),
                 "p (Holm)": f"{corrected.p:.3f}" if corrected else "",
                 "oracle": _share(mine),
-                "chooses, in %": _parts(mean_shares(mine)),
-                "suited, in %": _parts(_suited(mine)),
+                "chooses, in %": in_per_cent(mean_shares(mine)),
+                "suited, in %": in_per_cent(_suited(mine)),
                 "trained tokens": round(float(np.mean([one.warm_up + one.trained for one in mine]))),
                 "sampled tokens": round(float(np.mean([one.sampled for one in mine]))),
             }
@@ -108,7 +108,7 @@ def swept_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outco
                     "high": None if math.isnan(high) else round(min(high, 100.0), 1),
                     "ahead of combined": _gap(gap) if gap else "",
                     "oracle": _share(mine),
-                    "chooses, in %": _parts(mean_shares(mine)),
+                    "chooses, in %": in_per_cent(mean_shares(mine)),
                 }
             )
     record.table("", rows)
@@ -159,7 +159,7 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _gap(gap: tuple[float, float, float]) -> str:
     low, mean, high = gap
-    return f"{mean:+.1f}" if math.isnan(low) else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{mean:+.1f}" if math.isnan(low) else in_points(low, mean, high)
 
 
 def _share(outcomes: Iterable[Outcome]) -> float | None:
@@ -170,10 +170,6 @@ def _share(outcomes: Iterable[Outcome]) -> float | None:
 def _suited(outcomes: Sequence[Outcome]) -> dict[str, float]:
     known = [one.suited for one in outcomes if one.suited]
     return {name: 100 * float(np.mean([one.get(name, 0.0) for one in known])) for name in known[0]} if known else {}
-
-
-def _parts(shares: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
 
 
 def _complete(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> str:

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from apart import Measured, answer, part
-from record import RESULTS, Record
+from apart import Measured, arguments, part
+from record import Record
 from replayed import PARTS, on_disk, problems_for
 
 STAGES = {
@@ -40,12 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1_000_000, help="of the teacher's pool")
     parser.add_argument("--folder", type=Path, help="where the run is made and removed; about 0.4 GB a million")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.part:
-        answer(PARTS, given.part)
-        return 0
+    given = arguments(parser, PARTS)
     size = "A million" if given.samples == 1_000_000 else f"{given.samples:,}"
     record = Record("million", f"{size} samples, end to end", ABOUT)
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="million-") as folder:

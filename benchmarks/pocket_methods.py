@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arms import Outcome, Results, ahead, finish, holm, mean_shares, run_name
+from arms import Outcome, Results, ahead, finish, holm, in_per_cent, in_points, mean_shares, run_name
 from record import RESULTS, Record, Row
 
 from siked_core.paired import Paired
@@ -110,13 +110,13 @@ GROUPS: Mapping[str, Mapping[str, Arm]] = {
 
 
 def difference(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[float, float, float] | None:
-    """Mean, low, high in points of one seed, by the interval for matched pairs."""
+    """Low, mean, high in points of one seed, by the interval for matched pairs."""
     if len(pairs) != 1:
         return None
     one, other = pairs[0]
     paired = Paired.of([flag == "1" for flag in other.right], [flag == "1" for flag in one.right])
     low, high = paired.interval
-    return 100 * paired.difference, 100 * low, 100 * high
+    return 100 * low, 100 * paired.difference, 100 * high
 
 
 def rows(group: Mapping[str, Arm], found: Mapping[int, Mapping[str, Outcome]]) -> list[Row]:
@@ -133,17 +133,17 @@ def rows(group: Mapping[str, Arm], found: Mapping[int, Mapping[str, Outcome]]) -
         if not mine:
             continue
         alone, corrected = difference(pairs.get(name, [])), tested.get(name)
-        gap = (corrected.mean, corrected.low, corrected.high) if corrected else alone
+        gap = (corrected.low, corrected.mean, corrected.high) if corrected else alone
         made.append(
             {
                 "arm": name,
                 "right, in %": _accuracy(mine),
                 "against": against.get(name, ""),
-                "ahead by, in points": f"{gap[0]:+.1f} ({gap[1]:+.1f} to {gap[2]:+.1f})" if gap else "",
+                "ahead by, in points": in_points(*gap) if gap else "",
                 "warm-up's tokens": round(_mean(one.warm_up for one in mine)),
                 "rounds' tokens": round(_mean(one.trained for one in mine)),
                 "sampled tokens": round(_mean(one.sampled for one in mine)),
-                "chooses, in %": ", ".join(f"{one} {share:.0f}" for one, share in mean_shares(mine).items()),
+                "chooses, in %": in_per_cent(mean_shares(mine)),
             }
         )
     return made

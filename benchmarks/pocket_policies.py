@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arms import LEVEL, Outcome, Results, ahead, finish, holm, mean_shares, run_name
+from arms import LEVEL, Outcome, Results, ahead, finish, holm, in_per_cent, in_points, mean_shares, run_name
 from record import RESULTS, Record, Row
 
 PUBLISHED = [["pot", "cot", "l2m"], ["cot", "pot", "l2m"], ["l2m", "pot", "cot"]]
@@ -88,11 +88,11 @@ def record(found: Mapping[int, Mapping[str, Outcome]], of: str) -> Record:
             {
                 "arm": name,
                 "right, in %": round(float(np.mean([each.accuracy for each in mine])), 1),
-                f"{of} ahead by, in points": f"{one.mean:+.1f} ({one.low:+.1f} to {one.high:+.1f})" if one else "",
+                f"{of} ahead by, in points": in_points(one.low, one.mean, one.high) if one else "",
                 "p (Holm)": f"{one.p:.3f}" if one else "",
                 "by seed": ", ".join(f"{each.accuracy:.1f}" for each in mine),
                 "tokens of rounds": round(float(np.mean([each.trained for each in mine]))),
-                "chooses, in %": ", ".join(f"{strategy} {share:.0f}" for strategy, share in mean_shares(mine).items()),
+                "chooses, in %": in_per_cent(mean_shares(mine)),
             }
         )
     about = f"""Mixing policies and single strategies at equal sampling, with rounds of equally many tokens; seeds

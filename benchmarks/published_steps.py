@@ -43,7 +43,7 @@ ABOUT = (
     "student that was best on validation (and the warm-up's), the scripts the last one. The student is so small that "
     "starting processes is much of the time; with a large one that share shrinks. Every turn has other problems; after "
     "so little training the accuracy of both is a matter of which strategy the student happens to choose, so it says "
-    "that both train, not which is better. siked keeps samples in chunks, of 512 here, and a checkpoint every 50 "
+    "that both train, not which is better. siked keeps samples in batches, of 128 here, and a checkpoint every 50 "
     "steps, and loses at most one of either, however long the run; the scripts write when they are done."
 )
 

@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from apart import Measured, answer, part
-from record import RESULTS, Picture, Record, in_turns, ratios, spread
+from apart import Measured, arguments, part
+from record import Picture, Record, in_turns, ratios, spread
 
 WAYS = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2), "2 processes, 1 thread each": (2, 1)}
 SAMPLERS = {"without Ray": 0, "Ray, 1 worker": 1, "Ray, 2 workers": 2}
@@ -47,12 +47,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="few rows, once")
     parser.add_argument("--no-ray", action="store_true", help="training only")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.part:
-        answer(PARTS, given.part)
-        return 0
+    given = arguments(parser, PARTS)
     if given.quick:
         given.rows, given.requests, given.repeats = (FIRST + 2) * BATCH * ACCUMULATION, 64, 1
     record = Record("scale", "Two processes against one", ABOUT)

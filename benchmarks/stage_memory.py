@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import replayed
-from apart import Measured, answer, part, siked
-from record import RESULTS, Picture, Record
+from apart import Measured, arguments, part, siked
+from record import Picture, Record
 
 SIZES = [10_000, 100_000]
 STAGES = ("teach", "verify", "mix", "train", "rollout", "evaluate", "report")
@@ -37,12 +37,7 @@ def main() -> int:
     parser.add_argument("--samples", type=int, nargs="+", default=SIZES, help="of the teacher's pool")
     parser.add_argument("--folder", type=Path, help="where the runs are made and removed")
     parser.add_argument("--quick", action="store_true", help="two tiny pools")
-    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.part:
-        answer(PARTS, given.part)
-        return 0
+    given = arguments(parser, PARTS)
     sizes = sorted([160, 320] if given.quick else given.samples)
     record = Record("stage_memory", "Memory of each stage", ABOUT)
     describe(record, {size: stages(size, given.folder) for size in sizes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
@@ -15,23 +15,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Benchmarks and the page's maker as modules, as they find one another when they are run."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith((str(ROOT / "benchmarks"), str(ROOT / "docs"))):
-            del sys.modules[name]
+Script = Callable[[str], Any]
 
 
 @pytest.fixture
-def maker(scripts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def script(load: Callable[[Path], ModuleType]) -> Script:
+    """A benchmark as a module, by its name."""
+    return lambda name: load(ROOT / "benchmarks" / f"{name}.py")
+
+
+@pytest.fixture
+def maker(load: Callable[[Path], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The page's maker, in a folder of its own."""
-    import make_results
-
+    make_results = load(ROOT / "docs" / "make_results.py")
     monkeypatch.setattr(make_results, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(make_results, "PAGE", tmp_path / "results.md")
     monkeypatch.setattr(make_results, "METHODS", tmp_path / "methods")
@@ -46,14 +42,15 @@ def _run(maker: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int
 
 
 def test_a_record_tells_how_it_came_about_and_becomes_a_page(
-    maker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    maker: ModuleType, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from record import Picture, Record, ratios
-
-    spread = ratios([10.0, 30.0, 20.0], [5.0, 5.0, 5.0])
-    record = Record("speed", "Speed", "Ours against theirs.")
+    made_by = script("record")
+    spread = made_by.ratios([10.0, 30.0, 20.0], [5.0, 5.0, 5.0])
+    record = made_by.Record("speed", "Speed", "Ours against theirs.")
     place = record.table("Ratios", [{"arm": "ours", **spread, "empty": ""}, {"arm": "a | b", "median": 1_000_000}])
-    record.picture(Picture(place, "arm", "median", "least", "most", reference=1.0, reading="Above 1 is faster."))
+    record.picture(
+        made_by.Picture(place, "arm", "median", "least", "most", reference=1.0, reading="Above 1 is faster.")
+    )
     record.say("Ours is faster.")
     written = json.loads(record.write(tmp_path / "results").read_text(encoding="utf-8"))
     assert {"command", "made", "commit", "versions", "machine", "seconds"} <= set(written)
@@ -78,49 +75,44 @@ def test_a_record_tells_how_it_came_about_and_becomes_a_page(
     assert _run(maker, monkeypatch, "--check") == 1, "a picture is missing"
 
 
-def test_ways_take_turns(scripts: None) -> None:
-    from record import in_turns
-
+def test_ways_take_turns(script: Script) -> None:
     order: list[str] = []
 
     def way(name: str) -> Any:
         return lambda: float(order.append(name) or len(order))  # type: ignore[func-returns-value]
 
-    found = in_turns({"a": way("a"), "b": way("b")}, 3)
+    found = script("record").in_turns({"a": way("a"), "b": way("b")}, 3)
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert found == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
 
 
 @pytest.fixture
-def outcome(scripts: None) -> Any:
+def outcome(script: Script) -> Any:
     """An arm's outcome: four problems."""
-    from arms import Outcome
+    return script("arms").Outcome(
+        "1100", "p", 1, 100, {"cot": 0.5, "pot": 0.5}, 50, 10, "1110", {"cot": 0.25, "pot": 0.75}
+    )
 
-    return Outcome("1100", "p", 1, 100, {"cot": 0.5, "pot": 0.5}, 50, 10, "1110", {"cot": 0.25, "pot": 0.75})
 
-
-def _keep(file: Path, study: Any, seed: int, place: int, outcome: Any) -> None:
-    from method_studies import preset_of, settings_of
-
+def _keep(file: Path, studies: Any, study: Any, seed: int, place: int, outcome: Any) -> None:
     cell = study.cells[place]
-    kept = {"preset": preset_of(study, cell), "settings": settings_of(study, seed, cell), "split": "test"}
+    preset, settings = studies.preset_of(study, cell), studies.settings_of(study, seed, cell)
+    kept = {"preset": preset, "settings": settings, "split": "test"}
     with file.open("a", encoding="utf-8") as lines:
         lines.write(f"{json.dumps(kept | {'outcome': asdict(outcome), 'with': {}})}\n")
 
 
 def test_the_main_table_holds_every_arm_against_adaptive(
-    outcome: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outcome: Any, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import method
-    from method_studies import studies
-
-    file, study = tmp_path / "method.jsonl", studies(tmp_path)["main"]
+    studies = script("method_studies")
+    file, study = tmp_path / "method.jsonl", studies.studies(tmp_path)["main"]
     worse = [replace(outcome, right="1000"), replace(outcome, right="1000"), replace(outcome, right="0000")]
     for seed, other in zip(study.seeds[:3], worse, strict=True):
-        _keep(file, study, seed, 0, replace(outcome, curve=((0, 50, 25.0), (1, 150, 50.0))))
-        _keep(file, study, seed, 1, other)
+        _keep(file, studies, study, seed, 0, replace(outcome, curve=((0, 50, 25.0), (1, 150, 50.0))))
+        _keep(file, studies, study, seed, 1, other)
     monkeypatch.setattr(sys, "argv", ["method.py", "--tables", "--results", str(file), "--bases", str(tmp_path)])
-    method.main()
+    script("method").main()
     written = json.loads((tmp_path / "method_main.json").read_text(encoding="utf-8"))
     table, curve = written["tables"]
     first, second = table["rows"]
@@ -135,16 +127,14 @@ def test_the_main_table_holds_every_arm_against_adaptive(
 
 
 def test_a_sweep_holds_arms_against_combined_at_the_same_value(
-    outcome: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outcome: Any, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import method
-    from method_studies import studies
-
-    file, study = tmp_path / "method.jsonl", studies(tmp_path)["noise"]
+    studies = script("method_studies")
+    file, study = tmp_path / "method.jsonl", studies.studies(tmp_path)["noise"]
     for place, right in enumerate(["1110", "1000", "1100", "1000", "1100"]):
-        _keep(file, study, study.seeds[0], place, replace(outcome, right=right))
+        _keep(file, studies, study, study.seeds[0], place, replace(outcome, right=right))
     monkeypatch.setattr(sys, "argv", ["method.py", "--tables", "--studies", "noise", "--results", str(file)])
-    method.main()
+    script("method").main()
     rows = json.loads((tmp_path / "method_noise.json").read_text(encoding="utf-8"))["tables"][0]["rows"]
     assert [(row["teacher's errors, in %"], row["arm"], row["ahead of combined"]) for row in rows] == [
         (0, "adaptive, per problem", "+50.0"),
@@ -155,20 +145,19 @@ def test_a_sweep_holds_arms_against_combined_at_the_same_value(
     ]
 
 
-def test_every_cell_of_every_study_is_a_recipe(scripts: None, tmp_path: Path) -> None:
+def test_every_cell_of_every_study_is_a_recipe(script: Script, tmp_path: Path) -> None:
     import yaml
-    from method_studies import preset_of, settings_of, studies
 
     from siked_core.recipe import resolve
 
-    seen: set[str] = set()
-    for title, study in studies(tmp_path).items():
+    studies, seen = script("method_studies"), set[str]()
+    for title, study in studies.studies(tmp_path).items():
         for cell in study.cells:
             changes = {}
-            for setting in settings_of(study, 31, cell):
+            for setting in studies.settings_of(study, 31, cell):
                 key, _, value = setting.partition("=")
                 changes[key] = yaml.safe_load(value)
-            recipe = resolve(preset=preset_of(study, cell), changes=changes)
+            recipe = resolve(preset=studies.preset_of(study, cell), changes=changes)
             key = f"{title} {recipe.model_dump_json()}"
             assert key not in seen, f"{title}: {cell.arm} {cell.value} is another cell again"
             seen.add(key)
