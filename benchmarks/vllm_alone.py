@@ -14,11 +14,17 @@ def main() -> None:
     from vllm import LLM, SamplingParams
 
     job = json.loads(sys.stdin.readline())
-    llm = LLM(job["model"], dtype="float32", max_model_len=job["length"], disable_log_stats=True)
-    sampling = SamplingParams(temperature=job["temperature"], top_p=job["top_p"], max_tokens=job["max_tokens"])
+    # Seeded requests end a CPU's vLLM 0.32 where it splits a prompt over steps.
+    flags = {"enable_chunked_prefill": False} if job["seeded"] else {}
+    llm = LLM(job["model"], dtype="float32", max_model_len=job["length"], disable_log_stats=True, **flags)
     prompts = [{"prompt_token_ids": tokens} for tokens in job["prompts"]]
+    drawn = {name: job[name] for name in ("temperature", "top_p", "max_tokens")}
+    turn = 0
     print("ready", flush=True)
     while sys.stdin.readline():
+        turn += 1
+        seeds = [1_000_000 + 10_000 * turn + place if job["seeded"] else None for place in range(len(prompts))]
+        sampling = [SamplingParams(**drawn, seed=seed) for seed in seeds]
         began = time.perf_counter()
         done = llm.generate(prompts, sampling, use_tqdm=False)
         seconds = time.perf_counter() - began

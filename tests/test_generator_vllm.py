@@ -139,7 +139,8 @@ def test_the_server_is_started_as_the_options_say(
         *("--model", str(models / "chat"), "--dtype", "float32", "--quantization", "fp8", "--trust-remote-code"),
         *("--max-model-len", "512", "--tensor-parallel-size", "2", "--data-parallel-size", "3"),
         *("--gpu-memory-utilization", "0.5", "--generation-config", "vllm", "--enable-prefix-caching"),
-        *("--disable-uvicorn-access-log", "--no-log-error-stack", "--no-enforce-eager", "--max-num-seqs", "8"),
+        *("--disable-uvicorn-access-log", "--no-log-error-stack", "--no-enforce-eager"),
+        *("--no-enable-chunked-prefill", "--max-num-seqs", "8"),
         *("--hf-overrides", '{"a": 1}', "--uds", socket),
     ]
     key = start["environment"]["VLLM_API_KEY"]
@@ -169,7 +170,7 @@ def test_where_vllm_goes_by_its_own_name_its_command_is_run(
     one = teacher(python=str(other.python))
     one.open()
     assert other.started[0]["arguments"][:4] == ["serve", str(models / "chat"), "--dtype", "auto"]
-    assert "--enforce-eager" not in other.started[0]["arguments"]
+    assert not {"--enforce-eager", "--no-enable-chunked-prefill"} & set(other.started[0]["arguments"])
     assert "TORCHDYNAMO_DISABLE" not in other.started[0]["environment"]
     assert fake.started == []
 

