@@ -20,9 +20,9 @@ from typing import Any
 from siked_core.keys import digest, seed_of
 
 STRETCH = 6
-"""Groups among whose rows those of like length are put together. Of many, a group of few rows is nearly of one strategy
-and one kind of problem, from which a student learns less; with 6 it learnt as from a random order (docs/performance.md),
-and there is little more padding."""
+"""Groups among whose rows those of like length are put together. Of many, a group of few rows is nearly of one
+strategy and one kind of problem, from which a student learns less; with 6 it learnt as from a random order, and there
+is little more padding (docs/performance.md)."""
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def test_where_vllm_goes_by_its_own_name_its_command_is_run(
     one = teacher(python=str(other.python))
     one.open()
     assert other.started[0]["arguments"][:4] == ["serve", str(models / "chat"), "--dtype", "auto"]
-    assert not {"--enforce-eager", "--no-enable-chunked-prefill"} & set(other.started[0]["arguments"])
+    assert not {"--enforce-eager", "--no-enable-chunked-prefill", "--max-num-seqs"} & set(other.started[0]["arguments"])
     assert "TORCHDYNAMO_DISABLE" not in other.started[0]["environment"]
     assert fake.started == []
 

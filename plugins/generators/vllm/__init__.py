@@ -299,7 +299,8 @@ class VllmGenerator(Generator):
             ours["enable_sleep_mode"] = True
         if self._environment.on_cpu:
             ours["enforce_eager"] = True  # compiling takes longer than what one samples on a CPU
-            ours["enable_chunked_prefill"] = False  # cannot be, with seeded requests: a CPU's generator has no offset
+            ours["enable_chunked_prefill"] = False  # which ends seeded requests: a CPU's generator has no offset
+            ours["max_num_seqs"] = options.concurrency  # a server's own default on a CPU is half of ours
         return ours | options.flags
 
     def _variables(self) -> dict[str, str]:
