@@ -35,6 +35,9 @@ from arms import LEVEL, Outcome, Results, ahead, finish, holm, in_per_cent, in_p
 from method_studies import ADAPTIVE, BASES, Study, preset_of, settings_of, studies
 from record import RESULTS, Picture, Record, Row
 
+FEWEST = 3
+"""Seeds that an interval or a test takes: two may differ by next to nothing, or have an interval beyond 0 to 100."""
+
 
 def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> Record:
     """The table of all arms, each held against adaptive mixing, and accuracy against tokens."""
@@ -43,7 +46,7 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
         place: [ahead(arms[place], arms[0]) for arms in found.values() if place in arms and 0 in arms]
         for place in range(1, len(study.cells))
     }
-    tested = holm({str(place): values for place, values in gaps.items()})
+    tested = holm({str(place): values for place, values in gaps.items() if len(values) >= FEWEST})
     rows: list[Row] = []
     for place, cell in enumerate(study.cells):
         mine = [arms[place] for arms in found.values() if place in arms]
@@ -68,7 +71,7 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
             }
         )
         if not math.isnan(low):
-            rows[-1] = {**rows[-1], "right, in %": f"{mean:.1f} ({low:.1f} to {high:.1f})"}
+            rows[-1] = {**rows[-1], "right, in %": f"{mean:.1f} ({low:.1f} to {min(high, 100.0):.1f})"}
     record.table("Accuracy of every arm", rows)
     record.say(_complete(study, found))
     if tested:
@@ -149,9 +152,9 @@ def _curve_rows(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> lis
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Low, mean, high: 95 %, Student's t over the seeds; no ends for a single one."""
+    """Low, mean, high: 95 %, Student's t over the seeds; no ends for fewer than three."""
     mean = float(np.mean(values))
-    if len(values) < 2:
+    if len(values) < FEWEST:
         return math.nan, mean, math.nan
     margin = t_point(0.05, len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return mean - margin, mean, mean + margin

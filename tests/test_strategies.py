@@ -208,6 +208,7 @@ def test_demonstrates_every_ordinary_solution(strategy: Strategy, solution: Work
         ("Answer: 5 + 3 = 8 apples.\nSo the answer is 8 apples.", "5 + 3 = 8 apples.\nThe answer is 8 apples."),
         ("**Solution:**\n\n5 + 3 = 8.\n\n**The final answer is 8.**", "5 + 3 = 8.\nThe answer is 8."),
         ("5 + 3 = 8.\n\nAnswer: 8", "5 + 3 = 8.\nThe answer is 8."),
+        ("Total = 8.\nAnswer: 8", "Total = 8.\nThe answer is 8."),
         ("5 + 3 = 8.\n### Final Answer:\n8", "5 + 3 = 8.\nThe answer is 8."),
         ("5 + 3 = 8.\n**Final answer**: **8**", "5 + 3 = 8.\nThe answer is 8."),
         ("5 + 3 = 8\n#### 8", "5 + 3 = 8\nThe answer is 8."),

@@ -61,7 +61,10 @@ def names_in(expression: str, functions: frozenset[str] = frozenset()) -> set[st
 
 
 def is_program(text: str) -> bool:
-    """Is this plainly Python: a block or function of it, or nothing but statements, comments and "Here it is:"?"""
+    """Is this plainly Python: a block or function of it, or nothing but statements, comments and "Here it is:"?
+
+    A comment may end with a full stop; a line that is none, and ends with one, is a sentence.
+    """
     if any(language.startswith("py") for language, _ in fenced(text)):
         return True
     lines = [line.strip() for line in unfenced(text).split("\n") if line.strip()]
@@ -69,6 +72,10 @@ def is_program(text: str) -> bool:
         return True
     code = False
     for line in lines:
+        if line.endswith(".") and not line.startswith(
+            "#"
+        ):  # "Total = 12." is a sentence, though Python reads the number too
+            return False
         if is_statement(line) and (line.endswith(":") or isinstance(parsed(line), ast.Module)):
             code = True
         elif not line.startswith("#") and not line.endswith(":"):

@@ -37,7 +37,7 @@ from siked_plugins.generators.openai import CHUNK_PER_REQUEST, OpenAIGenerator
 from siked_plugins.generators.openai.asks import shortened
 from siked_plugins.generators.openai.clients import library
 from siked_plugins.generators.vllm import adapter, environment, inside, kept
-from siked_plugins.generators.vllm.options import VllmOptions, as_arguments
+from siked_plugins.generators.vllm.options import ON_CPU, VllmOptions, as_arguments
 from siked_plugins.generators.vllm.server import URL, Server
 
 CPU_CACHE_GIB = 4
@@ -298,9 +298,7 @@ class VllmGenerator(Generator):
         if options.between == "sleep" and not self._environment.on_cpu:
             ours["enable_sleep_mode"] = True
         if self._environment.on_cpu:
-            ours["enforce_eager"] = True  # compiling takes longer than what one samples on a CPU
-            ours["enable_chunked_prefill"] = False  # which ends seeded requests: a CPU's generator has no offset
-            ours["max_num_seqs"] = options.concurrency  # a server's own default on a CPU is half of ours
+            ours |= ON_CPU
         return ours | options.flags
 
     def _variables(self) -> dict[str, str]:

@@ -42,6 +42,12 @@ SET_ELSEWHERE = {
     "headless": "by siked",
     "config": "by siked: give the flags themselves",
 }
+ON_CPU = {
+    "enforce_eager": True,  # compiling takes longer than what one samples on a CPU
+    "enable_chunked_prefill": False,  # which ends seeded requests there: a CPU's generator has no offset
+    "max_num_seqs": 256,  # as many as are asked at once by default; a server's own default is half of that
+}
+"""Flags of vLLM's CPU build. They depend on no option: generators that differ in `concurrency` share a server."""
 HARMLESS = {
     "api_server_count",
     "async_scheduling",
