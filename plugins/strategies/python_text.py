@@ -72,11 +72,12 @@ def is_program(text: str) -> bool:
         return True
     code = False
     for line in lines:
-        if line.endswith(".") and not line.startswith(
-            "#"
-        ):  # "Total = 12." is a sentence, though Python reads the number too
-            return False
-        if is_statement(line) and (line.endswith(":") or isinstance(parsed(line), ast.Module)):
+        # "Total = 12." is a sentence, though Python reads the number too.
+        if (
+            is_statement(line)
+            and not line.endswith(".")
+            and (line.endswith(":") or isinstance(parsed(line), ast.Module))
+        ):
             code = True
         elif not line.startswith("#") and not line.endswith(":"):
             return False
