@@ -53,13 +53,14 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
         if not mine:
             continue
         corrected = tested.get(str(place))
-        low, mean, high = interval([one.accuracy for one in mine])
+        right = _right([one.accuracy for one in mine])
+        ends = "" if right["low"] is None else f" ({right['low']} to {right['high']})"
         gap = in_points(corrected.low, corrected.mean, corrected.high) if corrected else ""
         rows.append(
             {
                 "arm": cell.arm,
                 "seeds": len(mine),
-                "right, in %": round(mean, 1),
+                "right, in %": f"{right['right, in %']}{ends}",
                 "by seed": ", ".join(f"{one.accuracy:.1f}" for one in mine),
                 f"ahead of {ADAPTIVE}": gap or ", ".join(f"{value:+.1f}" for value in gaps.get(place, [])),
                 "p (Holm)": f"{corrected.p:.3f}" if corrected else "",
@@ -70,8 +71,6 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
                 "sampled tokens": round(float(np.mean([one.sampled for one in mine]))),
             }
         )
-        if not math.isnan(low):
-            rows[-1] = {**rows[-1], "right, in %": f"{mean:.1f} ({low:.1f} to {min(high, 100.0):.1f})"}
     record.table("Accuracy of every arm", rows)
     record.say(_complete(study, found))
     if tested:
@@ -95,7 +94,6 @@ def swept_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outco
     for place, cell in enumerate(study.cells):
         mine = [arms[place] for arms in found.values() if place in arms]
         if mine:
-            low, mean, high = interval([one.accuracy for one in mine])
             combined = next(
                 at for at, one in enumerate(study.cells) if one.value == cell.value and one.arm == "combined"
             )
@@ -106,9 +104,7 @@ def swept_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outco
                     study.varied: cell.value,
                     "arm": cell.arm,
                     "seeds": len(mine),
-                    "right, in %": round(mean, 1),
-                    "low": None if math.isnan(low) else round(max(low, 0.0), 1),
-                    "high": None if math.isnan(high) else round(min(high, 100.0), 1),
+                    **_right([one.accuracy for one in mine]),
                     "ahead of combined": _gap(gap) if gap else "",
                     "oracle": _share(mine),
                     "chooses, in %": in_per_cent(mean_shares(mine)),
@@ -136,16 +132,13 @@ def _curve_rows(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> lis
     for place, cell in enumerate(study.cells):
         curves = [arms[place].curve for arms in found.values() if place in arms and arms[place].curve]
         for points in zip(*curves, strict=False):
-            low, mean, high = interval([accuracy for _, _, accuracy in points])
             rows.append(
                 {
                     "arm": cell.arm,
                     "round": points[0][0],
                     "tokens": round(float(np.mean([tokens for _, tokens, _ in points]))),
                     "seeds": len(points),
-                    "right, in %": round(mean, 1),
-                    "low": None if math.isnan(low) else round(max(low, 0.0), 1),
-                    "high": None if math.isnan(high) else round(min(high, 100.0), 1),
+                    **_right([accuracy for _, _, accuracy in points]),
                 }
             )
     return rows
@@ -158,6 +151,13 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
         return math.nan, mean, math.nan
     margin = t_point(0.05, len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return mean - margin, mean, mean + margin
+
+
+def _right(accuracies: Sequence[float]) -> Row:
+    """The cells for accuracies in per cent, which no interval may leave."""
+    low, mean, high = interval(accuracies)
+    ends = (None, None) if math.isnan(low) else (round(max(low, 0.0), 1), round(min(high, 100.0), 1))
+    return {"right, in %": round(mean, 1), "low": ends[0], "high": ends[1]}
 
 
 def _gap(gap: tuple[float, float, float]) -> str:
