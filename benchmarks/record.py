@@ -153,9 +153,10 @@ def ratios(over: Sequence[float], under: Sequence[float], digits: int = 2) -> di
 
 
 def command() -> str:
-    """What was typed, without the path of the interpreter."""
+    """What was typed, without the path of the interpreter; of a folder of this machine, its name."""
     script = Path(sys.argv[0])
-    return shlex.join(["python", str(Path(script.parent.name) / script.name), *sys.argv[1:]])
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return shlex.join(["python", str(Path(script.parent.name) / script.name), *words])
 
 
 def commit() -> str:

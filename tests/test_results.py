@@ -52,8 +52,10 @@ def test_a_record_tells_how_it_came_about_and_becomes_a_page(
         made_by.Picture(place, "arm", "median", "least", "most", reference=1.0, reading="Above 1 is faster.")
     )
     record.say("Ours is faster.")
+    monkeypatch.setattr(sys, "argv", ["benchmarks/speed.py", "--runs", str(tmp_path / "runs")])
     written = json.loads(record.write(tmp_path / "results").read_text(encoding="utf-8"))
-    assert {"command", "made", "commit", "versions", "machine", "seconds"} <= set(written)
+    assert written["command"] == "python benchmarks/speed.py --runs runs", "no path of this machine"
+    assert {"made", "commit", "versions", "machine", "seconds"} <= set(written)
     page = tmp_path / "methods" / "ours.md"
     page.write_text("# Ours\n\n<!-- results speed: ours -->\nold\n<!-- until here -->\nafter\n", encoding="utf-8")
 
