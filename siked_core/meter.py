@@ -21,6 +21,8 @@ SEEN = 8
 """From so many samples on, a mean is trusted; before, every sample is taken to run to its limit."""
 DEVIATIONS = 3.0
 """Standard deviations that are allowed for on top of the mean."""
+SAVE_S = 5.0
+"""Seconds between two writings of a stage's time: the most that a kill leaves uncounted, and some batch's time."""
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ class Meter:
         self._before = sum(by_stage(self._root.path, run.recipe).values(), Spent())
         self._earlier_s = float(run.manifest["stages"].get(stage, {}).get("seconds", 0.0))
         self._here = Spent()
-        self._started = self._checkpoint = clock()
+        self._started = self._checkpoint = self._saved = clock()
         self._tallies: dict[str | None, tuple[Tally, Tally]] = defaultdict(lambda: (Tally(), Tally()))
         self.tell()
 
@@ -77,7 +79,7 @@ class Meter:
             self._tally(requested, inside, out)
 
     def add(self, rows: Sequence[Mapping[str, Any]], source: str) -> None:
-        """Samples were written: count them, and keep the time so far, which a kill would lose."""
+        """Samples were written: count them, and now and then keep the time so far, which a kill would lose."""
         if not rows:
             return
         inside = sum(row["prompt_tokens"] for row in rows)
@@ -85,14 +87,16 @@ class Meter:
         self._here += Spent(len(rows), inside, out, cost(self._run.recipe, source, inside, out))
         for row in rows:
             self._tally(row["requested"], row["prompt_tokens"], row["completion_tokens"])
-        self.save()
+        if self._clock() - self._saved >= SAVE_S:
+            self.save()
+        self.tell()
 
     def save(self) -> None:
         """Write the stage's seconds so far into the manifest."""
         entry = self._run.manifest["stages"].get(self._stage, {})
         seconds = self._earlier_s + self._clock() - self._started
         self._run.record(self._stage, {**entry, "seconds": round(seconds, 3)})
-        self.tell()
+        self._saved = self._clock()
 
     def expect(
         self,
@@ -168,6 +172,7 @@ class Meter:
         now = self._clock()
         since, self._checkpoint = now - self._checkpoint, now
         self.save()
+        self.tell()
         self.check(Spent(seconds=since), f"training to the next checkpoint of `{self._stage}`")
 
     def _tally(self, requested: str | None, inside: int, out: int) -> None:

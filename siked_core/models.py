@@ -210,8 +210,25 @@ def _takes_system(tokenizer: Any, template: str | None) -> bool:
 
 def encode(tokenizer: Any, prompt: Prompt, **settings: Any) -> list[int]:
     """The prompt's token ids, with the start of the answer that it forces. `settings` are those of `render`."""
-    text = render(tokenizer, prompt, **settings)
-    ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
-    if prompt.prefix:
-        ids = ids + tokenizer(prompt.prefix, add_special_tokens=False)["input_ids"]
-    return ids
+    return Encoder(tokenizer, **settings)(prompt)
+
+
+class Encoder:
+    """`encode` for many prompts: texts of late are remembered, since a problem is asked under several strategies, and
+    their tags are few."""
+
+    def __init__(self, tokenizer: Any, **settings: Any) -> None:
+        self._tokenizer, self._settings = tokenizer, settings
+        self._special = not tokenizer.chat_template  # a template writes the special tokens itself
+        self._remembered = lru_cache(maxsize=4096)(self._tokens)
+
+    def __call__(self, prompt: Prompt) -> list[int]:
+        whole = self._remembered(render(self._tokenizer, prompt, **self._settings), self._special)
+        return [*whole, *self.part(prompt.prefix)]
+
+    def part(self, text: str) -> tuple[int, ...]:
+        """The token ids of a text that goes on."""
+        return self._remembered(text, False) if text else ()
+
+    def _tokens(self, text: str, special: bool) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=special)["input_ids"])

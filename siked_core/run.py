@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Any
 
 from siked_core.contracts import Generator, Strategy, Verifier
-from siked_core.errors import CapReached, RunError, StoreError
+from siked_core.errors import CapReached, RunError, SikedError, StoreError
 from siked_core.files import unwritable, write_text
 from siked_core.format import StudentFormat
 from siked_core.journal import Journal
@@ -170,18 +170,27 @@ class Run:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[dict[str, Any]]:
-        """Record a stage in the manifest: running, then done with its seconds and what the block notes."""
+        """Record a stage in the manifest: running, then done with the notes of the block. If it fails, its seconds."""
         notes: dict[str, Any] = {}
         earlier = self.manifest["stages"].get(stage, {})
         self.record(stage, {**earlier, "state": "running"})
         started = time.monotonic()
-        yield notes
-        seconds = earlier.get("seconds", 0.0) + time.monotonic() - started
+
+        def so_far() -> float:
+            return round(float(earlier.get("seconds", 0.0)) + time.monotonic() - started, 3)
+
+        try:
+            yield notes
+        except BaseException:
+            with contextlib.suppress(SikedError):  # a full disk, say, is what it ended by
+                self.record(stage, {**self.manifest["stages"][stage], "seconds": so_far()})
+            raise
+        seconds = so_far()
         # A stage that finds everything done does not add to the time that doing it took.
         if earlier.get("state") == "done" and not notes.get("worked", True):
             seconds = earlier["seconds"]
         notes.pop("worked", None)
-        self.record(stage, {**earlier, **notes, "state": "done", "seconds": round(seconds, 3)})
+        self.record(stage, {**earlier, **notes, "state": "done", "seconds": seconds})
 
     def finish(self) -> None:
         write_manifest(self.path, {**self.manifest, "finished": True})

@@ -19,7 +19,7 @@ from siked_core.contracts import Strategy, TrainingExample, TrainingRow
 from siked_core.errors import ModelError
 from siked_core.format import StudentFormat
 from siked_core.merging import merge
-from siked_core.models import choose_device, encode, load_weights
+from siked_core.models import Encoder, choose_device, load_weights
 from siked_core.order import Order, in_order
 from siked_core.packing import check_apart, check_unweighted
 from siked_core.precision import fault, keep_adapter_precise, load_for_training, precision_of
@@ -55,14 +55,15 @@ def training_row(
 
 def row_encoder(tokenizer: Any, format: StudentFormat) -> Callable[[TrainingRow], TrainingExample]:
     """A function from a training row to tokens, the loss on the whole target and the end of the turn."""
-    end = end_of_turn(tokenizer)
+    end, encode = end_of_turn(tokenizer), Encoder(tokenizer)
 
     def tokenize(row: TrainingRow) -> TrainingExample:
-        prompt = encode(tokenizer, row.prompt)
+        prompt = encode(row.prompt)
         # The tag is encoded apart from the rationale, as it is when sampling is forced to begin with it.
         tag = format.tag_of(row.strategy)
-        pieces = [tag, row.target[len(tag) :]] if row.target.startswith(tag) else [row.target]
-        target = [token for piece in pieces for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
+        start = encode.part(tag) if row.target.startswith(tag) else ()
+        rest = row.target[len(tag) :] if row.target.startswith(tag) else row.target
+        target = (*start, *tokenizer(rest, add_special_tokens=False)["input_ids"])
         return TrainingExample((*prompt, *target, end), (*[-100] * len(prompt), *target, end))
 
     return tokenize

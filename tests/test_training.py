@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from siked_core import Message, Prompt, TrainingExample, TrainingRow
 from siked_core.format import PLAIN_TEMPLATE, StudentFormat
-from siked_core.models import encode, load_tokenizer
+from siked_core.models import Encoder, encode, load_tokenizer
 from siked_core.recipe_student import LoraRecipe, StudentRecipe, TrainingRecipe
 from siked_core.reporting import SilentProgress
 from siked_core.student import prepare_tokenizer
@@ -254,3 +255,20 @@ def test_logits_that_are_kept_give_what_the_trainers_own_head_gives(
     others = weights(tmp_path / "own")
     for name, weight in weights(tmp_path / "kept").items():
         assert torch.allclose(weight, others[name], atol=1e-4), name
+
+
+def test_an_encoder_tells_a_beginning_from_a_part_and_asks_for_each_once() -> None:
+    asked = list[tuple[str, bool]]()
+
+    class Letters:
+        chat_template = None
+
+        def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+            asked.append((text, add_special_tokens))
+            return {"input_ids": [*([0] if add_special_tokens else []), *map(ord, text)]}
+
+    encoder, prompt = Encoder(Letters()), Prompt((Message("user", "a"),), "b")
+    assert encoder(prompt) == [0, *map(ord, "a\n\n"), ord("b")]
+    assert encoder(replace(prompt, prefix="")) == [0, *map(ord, "a\n\n")]
+    assert encoder.part("a\n\n") == tuple(map(ord, "a\n\n")), "the same text within another has no special tokens"
+    assert asked == [("a\n\n", True), ("b", False), ("a\n\n", False)]

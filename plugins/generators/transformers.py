@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import groupby
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from pydantic import Field
 
 from siked_core import Completion, Generator, Options, Prompt, Request, Sampling, hookimpl
 from siked_core.errors import ModelError
-from siked_core.models import choose_device, choose_dtype, encode, fingerprint, load_tokenizer, load_weights, render
+from siked_core.models import Encoder, choose_device, choose_dtype, fingerprint, load_tokenizer, load_weights, render
 from siked_plugins.generators.continuous import write_continuously
 from siked_plugins.generators.drawing import draw
 from siked_plugins.generators.room import keep, spread, without
@@ -107,8 +108,9 @@ class TransformersGenerator(Generator):
                 self._halve(len(batch), error)
             waiting = [i for i in waiting if i not in done]
 
-    def _encode(self, prompt: Prompt) -> list[int]:
-        return encode(self._load_tokenizer(), prompt, **self._settings)
+    @cached_property
+    def _encode(self) -> Encoder:
+        return Encoder(self._load_tokenizer(), **self._settings)
 
     @staticmethod
     def _longest_first(prompts: Sequence[list[int]], requests: Sequence[Request]) -> list[int]:
