@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from siked_core.errors import CapReached, RecipeError, RunError
 from siked_core.loop import distill
-from siked_core.meter import SEEN, Meter, Tally, amount, prompt_limit
+from siked_core.meter import SAVE_S, SEEN, Meter, Tally, amount, prompt_limit
 from siked_core.pool import write_parquet
 from siked_core.recipe import Recipe, differences, validate
 from siked_core.records import Message, Prompt
@@ -293,6 +294,23 @@ def test_what_is_not_known_is_taken_at_its_limit_and_then_from_the_mean(tmp_path
         assert known.seconds == pytest.approx(2 * 4 / SEEN)
         assert meter.spent.samples == SEEN
         assert meter.spent.seconds == 4
+
+
+def test_a_stages_time_is_written_every_few_seconds_and_when_it_ends_badly(tmp_path: Path, tiny: Path) -> None:
+    clock = Clock()
+
+    def kept(run: Run) -> float:
+        return float(run.manifest["stages"]["teach"].get("seconds", 0.0))
+
+    with open_run(tmp_path, recipe_of(tiny)) as run:
+        with suppress(KeyboardInterrupt), run.timed("teach"):
+            meter = Meter(run, "teach", clock)
+            for clock.now, expected in ((1.0, 0.0), (SAVE_S, SAVE_S), (SAVE_S + 1, SAVE_S), (2 * SAVE_S, 2 * SAVE_S)):
+                meter.add(rows_of(1), "teacher")
+                assert kept(run) == expected
+            raise KeyboardInterrupt
+        assert 0 < kept(run) < SAVE_S, "what the stage's own clock says"
+        assert run.manifest["stages"]["teach"]["state"] == "running"
 
 
 @given(st.lists(st.integers(0, 500), min_size=SEEN, max_size=60), st.integers(1, 300))
