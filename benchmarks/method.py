@@ -130,6 +130,8 @@ def rounds_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outc
 def _curve_rows(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> list[Row]:
     rows: list[Row] = []
     for place, cell in enumerate(study.cells):
+        if any(setting.startswith("evaluation.selector") for setting in cell.settings):
+            continue  # by their own choice, its students are those of the cell that it is a fork of
         curves = [arms[place].curve for arms in found.values() if place in arms and arms[place].curve]
         for points in zip(*curves, strict=False):
             rows.append(

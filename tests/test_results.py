@@ -115,11 +115,13 @@ def test_the_main_table_holds_every_arm_against_adaptive(
         _keep(file, studies, study, seed, 1, other)
         if seed != study.seeds[2]:
             _keep(file, studies, study, seed, 2, replace(outcome, right="1000"))
+    vote = next(place for place, cell in enumerate(study.cells) if "vote" in cell.arm)
+    _keep(file, studies, study, study.seeds[0], vote, replace(outcome, curve=((0, 50, 25.0),)))
     monkeypatch.setattr(sys, "argv", ["method.py", "--tables", "--results", str(file), "--bases", str(tmp_path)])
     script("method").main()
     written = json.loads((tmp_path / "method_main.json").read_text(encoding="utf-8"))
     table, curve = written["tables"]
-    first, second, of_two_seeds = table["rows"]
+    first, second, of_two_seeds, _ = table["rows"]
     assert first["right, in %"] == "50.0 (50.0 to 50.0)"
     assert first["oracle"] == 75.0
     assert first["suited, in %"] == "cot 25, pot 75"
@@ -127,7 +129,7 @@ def test_the_main_table_holds_every_arm_against_adaptive(
     assert second["ahead of adaptive, per problem"].startswith("-33.3 (")
     told = ("right, in %", "ahead of adaptive, per problem", "p (Holm)")
     assert [of_two_seeds[name] for name in told] == ["25.0", "-25.0, -25.0", ""], "alike by chance, and not tested"
-    assert f"So far 8 of {5 * len(study.cells)} runs" in written["says"][0]
+    assert f"So far 9 of {5 * len(study.cells)} runs" in written["says"][0]
     assert [(row["round"], row["tokens"], row["right, in %"]) for row in curve["rows"]] == [(0, 50, 25), (1, 150, 50)]
     assert not list(tmp_path.glob("method_[!m]*.json")), "no table of what is not there"
 
