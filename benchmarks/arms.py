@@ -17,8 +17,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from siked_core.reporting import SilentReporter
 from siked_core.results import results_of
 from siked_core.run import Run, attach
 from siked_core.stages.evaluate import evaluate
+from siked_core.stages.prepare import problems
 from siked_core.stages.verify import verdicts_of
 
 LEVEL = 0.05
@@ -84,6 +86,11 @@ class Outcome:
     """A 1 for each problem that some forced strategy solves, else a 0; empty where not all were forced."""
     suited: Mapping[str, float] = field(default_factory=dict)
     """Of the oracle's solved problems, each one's credit divided evenly among the strategies that solve it."""
+    always: Mapping[str, float] = field(default_factory=dict)
+    """Accuracy, in per cent, of each strategy when it is forced on every problem."""
+    by_family: float | None = None
+    """Accuracy, in per cent, of forcing on each problem the strategy that was best, on validation, for its family: of a
+    choice that knows the kind of a problem, and nothing else of it."""
     curve: Sequence[tuple[int, int, float]] = ()
     """Of every round, where asked for: its number, tokens trained on up to it, accuracy in per cent."""
     seconds: float = 0.0
@@ -118,9 +125,29 @@ def outcome(path: Path, split: str, curve: bool = False) -> Outcome:
             sum(_sampled(run, round) for round in range(1, best + 1)),
             "".join("1" if names else "0" for names in solvers) if whole else "",
             {name: sum(1 / len(one) for one in solvers if name in one) / solved for name in names} if solved else {},
+            {name: 100 * _mean(one.forced[name] for one in answered) for name in names} if whole else {},
+            _by_family(run, student, split) if whole else None,
             _curve(run, report["rounds"], warm_up, split) if curve else (),
             report["spending"]["total"]["seconds"],
         )
+
+
+def _by_family(run: Run, student: str, split: str) -> float:
+    home, names = run.recipe.dataset.name, run.recipe.strategy_names
+    evaluate(run, student, home, "validation")
+    tried, asked = results_of(run, student, home, "validation"), results_of(run, student, home, split)
+    family = {one.id: one.family for part in ("validation", split) for one in problems(run, part)}
+
+    def solved(name: str, of: str | None) -> tuple[int, int]:
+        alike = [one for one in tried if family[one.problem_id] == of]
+        return sum(one.forced[name] for one in alike), sum(one.forced[name] for one in tried)
+
+    best = {of: max(names, key=partial(solved, of=of)) for of in set(family.values())}
+    return 100 * _mean(one.forced[best[family[one.problem_id]]] for one in asked)
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
 
 
 def _curve(

@@ -79,6 +79,8 @@ def main_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outcom
             f"Ahead of {ADAPTIVE} at p of 0.05 after Holm: {'; '.join(n for n, m in sure.items() if m > 0) or 'none'}."
         )
         record.say(f"Behind it, likewise: {'; '.join(n for n, m in sure.items() if m < 0) or 'none'}.")
+    if chosen := _chosen_rows(study, found):
+        record.table("What there was to gain by choosing: the same answers, and the strategies forced, in %", chosen)
     points = _curve_rows(study, found)
     place = record.table("Accuracy against training tokens, warm-up included", points)
     reading = "Each point is a round's student; the mean over the seeds that there are."
@@ -125,6 +127,26 @@ def rounds_record(name: str, study: Study, found: Mapping[int, Mapping[int, Outc
     record.say(_complete(study, found))
     record.picture(Picture(place, "round", "right, in %", "low", "high", series="arm", line=True))
     return record
+
+
+def _chosen_rows(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> list[Row]:
+    """Of the arms of several strategies, on the seeds on which every strategy was forced."""
+    rows: list[Row] = []
+    for place, cell in enumerate(study.cells):
+        mine = [arms[place] for arms in found.values() if place in arms and len(arms[place].always) > 1]
+        if mine:
+            means = {f"always {name}": _mean([one.always[name] for one in mine]) for name in mine[0].always}
+            best = _mean([one.by_family for one in mine if one.by_family is not None])
+            own = _mean([one.accuracy for one in mine])
+            rows.append(
+                {"arm": cell.arm, "seeds": len(mine), "answers": own, **means, "best for its kind": best,
+                 "oracle": _share(mine)}
+            )  # fmt: skip
+    return rows
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values)), 1)
 
 
 def _curve_rows(study: Study, found: Mapping[int, Mapping[int, Outcome]]) -> list[Row]:

@@ -141,8 +141,10 @@ for each of 3 rounds, 450 test problems. All arms have the same teacher's answer
 those of one strategy get the warm-up's tokens by three epochs. All sample equally often, but those that train on the
 teacher alone, which sample once a problem and use it for nothing. Differences are paired by problem, with Student's t
 over the seeds; p-values and intervals are corrected for how many are tested (Holm). The oracle is right where any
-forced strategy is; "suited" are the strategies that it takes, evenly where several are right. Rounds are scored by the
-students' own choice; the arms of a selector have adaptive's students.""",
+forced strategy is; "suited" are the strategies that it takes, evenly where several are right. "Best for its kind"
+forces on each problem the strategy that was best for its family on validation: what a choice can reach that knows the
+kind of a problem and no more. Rounds are scored by the students' own choice; the arms of a selector have adaptive's
+students.""",
     "rounds": f"""Up to five rounds of 740 new problems each. {THREE} Every round's student is asked the test problems;
 which round validation would choose is not looked at here.""",
     "noise": f"""The share of the teacher's completions that are spoilt; verification finds nearly all of them, so noise
