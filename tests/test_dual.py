@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from siked_core import ObjectiveContext, Problem, TrainingExample, TrainingRow
 from siked_core.format import StudentFormat
-from siked_core.models import load_tokenizer
-from siked_core.recipe_student import StudentRecipe
-from siked_core.student import prepare_tokenizer
-from siked_core.testing import make_tiny_student
-from siked_core.training import row_encoder
+from siked_core.testing import make_tiny_student, toy_context
 from siked_plugins.objectives.dual import GAP, DualInstructionTuning
 
 FORMAT = StudentFormat.build(("cot", "pot"), "<{strategy}>\n", "")
@@ -29,10 +23,7 @@ def row(text: str = "\n".join(STEPS), weight: float = 1.0, problem: Problem | No
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> ObjectiveContext:
-    tiny: Path = make_tiny_student(tmp_path_factory.mktemp("tiny"))
-    tokenizer = load_tokenizer(str(tiny))
-    prepare_tokenizer(tokenizer, StudentRecipe(model=str(tiny)), FORMAT)
-    return ObjectiveContext(tokenizer, 512, 1, 3, row_encoder(tokenizer, FORMAT))
+    return toy_context(make_tiny_student(tmp_path_factory.mktemp("tiny")), FORMAT, 512)
 
 
 def learnt(context: ObjectiveContext, example: TrainingExample) -> str:

@@ -17,15 +17,14 @@ from siked_core.contracts import Objective
 from siked_core.finished import Finished
 from siked_core.format import StudentFormat
 from siked_core.loop import distill
-from siked_core.models import load_tokenizer, load_weights, read_side_file
+from siked_core.models import load_weights, read_side_file
 from siked_core.recipe import validate
-from siked_core.recipe_student import StudentRecipe, TrainingRecipe
+from siked_core.recipe_student import TrainingRecipe
 from siked_core.reporting import SilentProgress, SilentReporter
 from siked_core.run import Run, start
 from siked_core.stages.objective import check
-from siked_core.student import prepare_tokenizer
-from siked_core.testing import make_tiny_student, toy_recipe, toy_registry
-from siked_core.training import fit, row_encoder
+from siked_core.testing import make_tiny_student, toy_context, toy_recipe, toy_registry
+from siked_core.training import fit
 from siked_plugins.objectives.edit import Edit, differing
 from siked_plugins.objectives.upft import PrefixFineTuning
 
@@ -55,9 +54,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def context(tiny: Path) -> ObjectiveContext:
-    tokenizer = load_tokenizer(str(tiny))
-    prepare_tokenizer(tokenizer, StudentRecipe(model=str(tiny)), FORMAT)
-    return ObjectiveContext(tokenizer, 256, 1, 3, row_encoder(tokenizer, FORMAT))
+    return toy_context(tiny, FORMAT, 256)
 
 
 def learnt(context: ObjectiveContext, example: TrainingExample) -> dict[float, str]:

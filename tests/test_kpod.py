@@ -12,12 +12,11 @@ import pytest
 from siked_cli.main import main
 from siked_core import ObjectiveContext, PluginError, Problem, TrainingExample, TrainingRow
 from siked_core.format import StudentFormat
-from siked_core.models import load_tokenizer, load_weights
-from siked_core.recipe_student import StudentRecipe, TrainingRecipe
+from siked_core.models import load_weights
+from siked_core.recipe_student import TrainingRecipe
 from siked_core.reporting import SilentProgress
-from siked_core.student import prepare_tokenizer
-from siked_core.testing import make_tiny_student
-from siked_core.training import fit, row_encoder
+from siked_core.testing import make_tiny_student, toy_context
+from siked_core.training import fit
 from siked_plugins.objectives.kpod import KeypointProgressive
 from siked_plugins.objectives.kpod.store import SUMMARY, TABLE
 
@@ -46,18 +45,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def context_of(tiny: Path, folder: Path | None, epochs: int = 6, **changes: Any) -> ObjectiveContext:
     import torch
 
-    tokenizer = load_tokenizer(str(tiny))
-    prepare_tokenizer(tokenizer, StudentRecipe(model=str(tiny)), FORMAT)
-    context = ObjectiveContext(
-        tokenizer,
-        512,
-        epochs,
-        3,
-        row_encoder(tokenizer, FORMAT),
-        folder=folder,
-        load_student=lambda: load_weights(str(tiny), torch.float32),
-    )
-    return replace(context, **changes)
+    context = toy_context(tiny, FORMAT, 512, epochs, folder=folder)
+    return replace(context, **{"load_student": lambda: load_weights(str(tiny), torch.float32), **changes})
 
 
 def parts(context: ObjectiveContext, example: TrainingExample, epoch: int) -> dict[str, list[float]]:

@@ -12,15 +12,14 @@ import pytest
 
 from siked_core import ObjectiveContext, PluginError, Preference, Problem, RecipeError, TrainingExample, TrainingRow
 from siked_core.format import StudentFormat
-from siked_core.models import load_tokenizer, load_weights
+from siked_core.models import load_weights
 from siked_core.packing import check_unweighted
 from siked_core.recipe_launch import LaunchRecipe
-from siked_core.recipe_student import StudentRecipe, TrainingRecipe
+from siked_core.recipe_student import TrainingRecipe
 from siked_core.reporting import SilentProgress
 from siked_core.stages.objective import check
-from siked_core.student import prepare_tokenizer
-from siked_core.testing import make_tiny_student
-from siked_core.training import Trained, fit, row_encoder
+from siked_core.testing import make_tiny_student, toy_context
+from siked_core.training import Trained, fit
 from siked_core.training_job import TrainingJob, read_job, write_job
 from siked_plugins.objectives.kto import Kto
 from siked_plugins.objectives.sft import SupervisedFineTuning
@@ -54,12 +53,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def context(tiny: Path) -> ObjectiveContext:
     import torch
 
-    tokenizer = load_tokenizer(str(tiny))
-    prepare_tokenizer(tokenizer, StudentRecipe(model=str(tiny)), FORMAT)
-    encoder = row_encoder(tokenizer, FORMAT)
-    return ObjectiveContext(
-        tokenizer, 256, 1, 3, encoder, load_student=lambda: load_weights(str(tiny), torch.float32).eval()
-    )
+    return toy_context(tiny, FORMAT, 256, load_student=lambda: load_weights(str(tiny), torch.float32).eval())
 
 
 def logprob(model: Any, example: TrainingExample) -> float:

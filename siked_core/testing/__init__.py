@@ -20,7 +20,7 @@ from siked_core.testing.contracts import (
 from siked_core.testing.contracts.nasty import NASTY, spoilt
 from siked_core.testing.contracts.sample import pocket_sample
 from siked_core.testing.ledgers import toy_attempts
-from siked_core.testing.students import make_tiny_student
+from siked_core.testing.students import make_tiny_student, toy_context
 from siked_core.testing.toys import TOYS, ToyTeacher, toy_recipe, toy_registry, toy_sample
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "pocket_sample",
     "spoilt",
     "toy_attempts",
+    "toy_context",
     "toy_recipe",
     "toy_registry",
     "toy_sample",

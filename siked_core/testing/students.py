@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siked_core.contracts_training import ObjectiveContext
+
+if TYPE_CHECKING:
+    from siked_core.format import StudentFormat
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>\n{% endfor %}"
@@ -65,3 +72,21 @@ def make_tiny_student(
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def toy_context(
+    student: Path, format: StudentFormat, max_length: int = 1024, epochs: int = 1, **more: Any
+) -> ObjectiveContext:
+    """What an objective is given for this student, with the seed 3.
+
+    Args:
+        more: further fields of `ObjectiveContext`, such as `folder`, `samples` and `load_student`.
+    """
+    from siked_core.models import load_tokenizer
+    from siked_core.recipe_student import StudentRecipe
+    from siked_core.student import prepare_tokenizer
+    from siked_core.training import row_encoder
+
+    tokenizer = load_tokenizer(str(student))
+    prepare_tokenizer(tokenizer, StudentRecipe(model=str(student)), format)
+    return replace(ObjectiveContext(tokenizer, max_length, epochs, 3, row_encoder(tokenizer, format)), **more)

@@ -7,7 +7,8 @@ import math
 import shutil
 import tempfile
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from siked_core.format import StudentFormat
 from siked_core.records import Status
 from siked_core.testing.contracts.contract import Broken, Contract, shown
 from siked_core.testing.contracts.sample import ready_strategies, sample_rows
-from siked_core.testing.students import make_tiny_student
+from siked_core.testing.students import make_tiny_student, toy_context
 
 if TYPE_CHECKING:
     import polars as pl
@@ -142,27 +143,14 @@ class ObjectiveContract(Contract):
     def _context(self, folder: str = "training", in_a_run: bool = True) -> ObjectiveContext:
         import torch
 
-        from siked_core.models import load_tokenizer, load_weights
-        from siked_core.recipe_student import StudentRecipe
-        from siked_core.student import prepare_tokenizer
-        from siked_core.training import row_encoder
+        from siked_core.models import load_weights
 
-        tiny, format = str(tiny_student()), self._format()
-        tokenizer = load_tokenizer(tiny)
-        prepare_tokenizer(tokenizer, StudentRecipe(model=tiny), format)
-        plain = ObjectiveContext(tokenizer, 1024, 3, 7, row_encoder(tokenizer, format))
+        tiny = tiny_student()
+        plain = toy_context(tiny, self._format(), epochs=3)
         if not in_a_run:
             return plain
-        return ObjectiveContext(
-            tokenizer,
-            1024,
-            3,
-            7,
-            row_encoder(tokenizer, format),
-            folder=self.folder / folder,
-            load_student=lambda: load_weights(tiny, torch.float32),
-            samples=self._samples,
-        )
+        load = partial(load_weights, str(tiny), torch.float32)
+        return replace(plain, folder=self.folder / folder, load_student=load, samples=self._samples)
 
     def _samples(self) -> pl.DataFrame:
         """The rows' own samples, and a wrong one beside each."""
