@@ -33,7 +33,7 @@ from siked_core.models import read_side_file
 from siked_core.provenance import versions
 from siked_core.registry import Registry
 from siked_core.reporting import SilentReporter
-from siked_core.results import results_of
+from siked_core.results import Result, results_of
 from siked_core.run import Run, attach
 from siked_core.stages.evaluate import evaluate
 from siked_core.stages.prepare import problems
@@ -126,19 +126,19 @@ def outcome(path: Path, split: str, curve: bool = False) -> Outcome:
             "".join("1" if names else "0" for names in solvers) if whole else "",
             {name: sum(1 / len(one) for one in solvers if name in one) / solved for name in names} if solved else {},
             {name: 100 * _mean(one.forced[name] for one in answered) for name in names} if whole else {},
-            _by_family(run, student, split) if whole else None,
+            _by_family(run, student, split, answered) if whole else None,
             _curve(run, report["rounds"], warm_up, split) if curve else (),
             report["spending"]["total"]["seconds"],
         )
 
 
-def _by_family(run: Run, student: str, split: str) -> float:
+def _by_family(run: Run, student: str, split: str, asked: Sequence[Result]) -> float:
     home, names = run.recipe.dataset.name, run.recipe.strategy_names
     evaluate(run, student, home, "validation")
-    tried, asked = results_of(run, student, home, "validation"), results_of(run, student, home, split)
+    tried = results_of(run, student, home, "validation")
     family = {one.id: one.family for part in ("validation", split) for one in problems(run, part)}
 
-    def solved(name: str, of: str | None) -> tuple[int, int]:
+    def solved(name: str, of: str) -> tuple[int, int]:
         alike = [one for one in tried if family[one.problem_id] == of]
         return sum(one.forced[name] for one in alike), sum(one.forced[name] for one in tried)
 

@@ -191,7 +191,7 @@ def _gap(gap: tuple[float, float, float]) -> str:
 
 def _share(outcomes: Iterable[Outcome]) -> float | None:
     shares = [100 * one.oracle.count("1") / len(one.oracle) for one in outcomes if one.oracle]
-    return round(float(np.mean(shares)), 1) if shares else None
+    return _mean(shares) if shares else None
 
 
 def _suited(outcomes: Sequence[Outcome]) -> dict[str, float]:

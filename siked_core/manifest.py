@@ -116,7 +116,7 @@ def write_manifest(run: Path, manifest: dict[str, Any]) -> None:
         RunError: the disk is full or the directory cannot be written.
     """
     content = {**manifest, "digest": digest(manifest)}
-    # Written after every batch of samples; json takes six times as long to indent it.
+    # Written again and again while a stage works; json takes six times as long to indent it.
     write_text(run / NAME, to_json(content, indent=2, inf_nan_mode="constants").decode() + "\n")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from siked_core.errors import ModelError
 from siked_core.keys import digest
-from siked_core.records import Prompt
+from siked_core.records import Message, Prompt
 
 SIDE_FILE = "siked.json"
 """Beside a trained student's own files: its strategies, its tags, and what its weights came from."""
@@ -214,21 +214,25 @@ def encode(tokenizer: Any, prompt: Prompt, **settings: Any) -> list[int]:
 
 
 class Encoder:
-    """`encode` for many prompts: texts of late are remembered, since a problem is asked under several strategies, and
+    """`encode` for many prompts: those of late are remembered, since a problem is asked under several strategies, and
     their tags are few."""
 
     def __init__(self, tokenizer: Any, **settings: Any) -> None:
         self._tokenizer, self._settings = tokenizer, settings
-        self._special = not tokenizer.chat_template  # a template writes the special tokens itself
-        self._remembered = lru_cache(maxsize=4096)(self._tokens)
+        remember = lru_cache(maxsize=4096)
+        self._beginning, self._part = remember(self._begin), remember(self._go_on)
 
     def __call__(self, prompt: Prompt) -> list[int]:
-        whole = self._remembered(render(self._tokenizer, prompt, **self._settings), self._special)
-        return [*whole, *self.part(prompt.prefix)]
+        return [*self._beginning(prompt.messages), *self.part(prompt.prefix)]
 
     def part(self, text: str) -> tuple[int, ...]:
         """The token ids of a text that goes on."""
-        return self._remembered(text, False) if text else ()
+        return self._part(text) if text else ()
 
-    def _tokens(self, text: str, special: bool) -> tuple[int, ...]:
+    def _begin(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
+        text = render(self._tokenizer, Prompt(messages), **self._settings)
+        special = not self._tokenizer.chat_template  # a template writes the special tokens itself
         return tuple(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def _go_on(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -60,10 +60,8 @@ def row_encoder(tokenizer: Any, format: StudentFormat) -> Callable[[TrainingRow]
     def tokenize(row: TrainingRow) -> TrainingExample:
         prompt = encode(row.prompt)
         # The tag is encoded apart from the rationale, as it is when sampling is forced to begin with it.
-        tag = format.tag_of(row.strategy)
-        start = encode.part(tag) if row.target.startswith(tag) else ()
-        rest = row.target[len(tag) :] if row.target.startswith(tag) else row.target
-        target = (*start, *tokenizer(rest, add_special_tokens=False)["input_ids"])
+        tag = format.tag_of(row.strategy) if row.target.startswith(format.tag_of(row.strategy)) else ""
+        target = (*encode.part(tag), *tokenizer(row.target[len(tag) :], add_special_tokens=False)["input_ids"])
         return TrainingExample((*prompt, *target, end), (*[-100] * len(prompt), *target, end))
 
     return tokenize

@@ -64,7 +64,6 @@ class TransformersGenerator(Generator):
         self._tokenizer: Any = None
         self._fingerprint = ""
         self._batch_size = int(self.options.batch_size)
-        self._encoded: dict[Prompt, list[int]] = {}  # of the chunk that was divided last
 
     @property
     def fingerprint(self) -> str:
@@ -82,8 +81,7 @@ class TransformersGenerator(Generator):
         """Longest first: neighbours are of like length, so there is little padding; what does not fit shows early."""
         if self.options.continuous:
             return [list(range(len(requests)))]
-        self._encoded = {prompt: self._encode(prompt) for prompt in {request.prompt for request in requests}}
-        order = self._longest_first([self._encoded[request.prompt] for request in requests], requests)
+        order = self._longest_first([self._encode(request.prompt) for request in requests], requests)
         return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
@@ -91,7 +89,7 @@ class TransformersGenerator(Generator):
         import torch
 
         model, tokenizer = self._load()
-        prompts = [self._encoded.get(request.prompt) or self._encode(request.prompt) for request in requests]
+        prompts = [self._encode(request.prompt) for request in requests]
         if self.options.continuous:
             yield from _continuously(model, tokenizer, prompts, requests[0].seed, sampling)
             return
